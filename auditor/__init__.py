@@ -1,0 +1,30 @@
+"""Adversarial-robustness audits of medical image classifiers, on the Adversarial Robustness Toolbox.
+
+In a few lines::
+
+    from auditor import AuditSettings, audit, render, train
+
+    train("data/", "model.h5")
+    result = audit("model.h5", "data/", settings=AuditSettings(epsilons=(1 / 255, 2 / 255)))
+    print(result.record.attacks[0].accuracy.value, result.reports.html)
+    render(result.folder)
+"""
+
+from auditor.api import AuditResult, TrainResult, audit, render, train
+from auditor.errors import BadInputError, MedauditError
+from auditor.record import AuditRecord, read_record
+from auditor.settings import AuditSettings, TrainingSettings
+
+__all__ = [
+    "AuditRecord",
+    "AuditResult",
+    "AuditSettings",
+    "BadInputError",
+    "MedauditError",
+    "TrainResult",
+    "TrainingSettings",
+    "audit",
+    "read_record",
+    "render",
+    "train",
+]

@@ -1,0 +1,5 @@
+"""`python -m auditor` is `medaudit`."""
+
+from auditor.cli.main import main
+
+main()

@@ -1,0 +1,81 @@
+"""The command `medaudit`: finds the command asked for, and turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from auditor.errors import MedauditError
+
+INTERRUPTED = 130
+INTERNAL_ERROR = 70
+
+#: Module and short help of every command; a module is imported when its command is used.
+_COMMANDS = {
+    "run": ("auditor.cli.run", "Audit a model on a folder of test images."),
+    "train": ("auditor.cli.train", "Train the paper's VGG-19 on a folder of images."),
+    "report": ("auditor.cli.report", "Draw the reports of an audit again."),
+    "schema": ("auditor.cli.schema", "Print the JSON Schema of results.json."),
+}
+
+
+class _Commands(click.Group):
+    """A group whose help needs none of the modules of its commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="medaudit")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_obj
+def cli(state: dict[str, bool], debug: bool) -> None:
+    """Adversarial-robustness audits of medical image classifiers.
+
+    \b
+    medaudit train data/ -o model.h5     train the paper's VGG-19
+    medaudit run model.h5 data/          audit it: HTML, PDF and JSON
+
+    Exit codes: 0 finished, 2 bad usage or input, 70 internal error, 130 interrupted.
+    """  # noqa: D301 - \b is click's mark for a paragraph to leave as it is
+    state["debug"] = debug
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    state = {"debug": False}
+    try:
+        code = cli.main(arguments, prog_name="medaudit", standalone_mode=False, obj=state)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("medaudit: interrupted.", err=True)
+        code = INTERRUPTED
+    except MedauditError as error:
+        code = _failed(str(error), error.exit_code, debug=state["debug"])
+    except Exception as error:  # noqa: BLE001 - the last resort of the command line
+        message = f"internal error: {type(error).__name__}: {error} (run `medaudit --debug ...` for the details)"
+        code = _failed(message, INTERNAL_ERROR, debug=state["debug"])
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"medaudit: {message}", err=True)
+    return code

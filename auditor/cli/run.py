@@ -1,0 +1,77 @@
+"""`medaudit run`: audit a model."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from auditor.api import audit
+from auditor.cli.terminal import TerminalProgress, say_reports, settings_of
+from auditor.cli.summary import print_summary
+from auditor.settings import AuditSettings, PreprocessingName
+
+
+def parse_epsilons(context: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    """Parse `0.5/255,1/255` or `0.01,0.02` to fractions of the image range."""
+    del context, option
+    if text is None:
+        return None
+    values = []
+    for part in text.split(","):
+        numerator, slash, denominator = part.partition("/")
+        try:
+            value = float(numerator) / (float(denominator) if slash else 1.0)
+        except (ValueError, ZeroDivisionError) as error:
+            raise click.BadParameter(f"{part.strip()!r} is not a number like 0.01 or 2/255.") from error
+        if not 0 < value <= 1:
+            raise click.BadParameter(
+                f"{part.strip()} is not above 0 and at most 1. Epsilon is a fraction of the image range; "
+                f"for steps of an 8-bit image write for example 2/255."
+            )
+        values.append(value)
+    return tuple(values)
+
+
+def parse_names(context: click.Context, option: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    """Parse class names separated by commas; a name that holds a comma stands in double quotes."""
+    del context, option
+    return tuple(next(csv.reader([text], skipinitialspace=True))) if text else None
+
+
+def parse_critical(context: click.Context, option: click.Parameter, text: str | None) -> tuple[str, str] | None:
+    """Parse `malignant:benign`."""
+    del context, option
+    if text is None:
+        return None
+    true, colon, predicted = text.partition(":")
+    if not (true and colon and predicted):
+        raise click.BadParameter(f"{text!r} is not of the form TRUE:PREDICTED, for example malignant:benign.")
+    return true, predicted
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the audit.  [default: audits/<model>-<UTC time>]")
+@click.option("--eps", callback=parse_epsilons, metavar="E,E,...", help="Largest perturbations on images in [0, 1], as 0.01 or 2/255.  [default: 0.5/255,1/255,2/255,4/255,8/255]")
+@click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Attack to run; may be repeated.  [default: fgsm]")
+@click.option("--preprocessing", type=click.Choice(get_args(PreprocessingName)), help="What the model expects.  [default: as recorded at training, or found out]")
+@click.option("--classes", callback=parse_names, metavar="NAME,NAME,...", help="Class names in the order of the model's outputs.  [default: as recorded at training, or the folder names, sorted]")
+@click.option("--critical", callback=parse_critical, metavar="TRUE:PREDICTED", help="The clinically worst error, for example malignant:benign.")
+@click.option("--batch-size", type=int, metavar="N", help="Images in a batch.  [default: by the size of the input]")
+@click.option("--requested-by", metavar="TEXT", help="Who asked for the audit; printed in the report.")
+@click.option("--responsible", metavar="TEXT", help="Name and role of the responsible person; printed in the report.")
+def command(model: Path, data: Path, output: Path | None, eps: tuple[float, ...] | None, attacks: tuple[str, ...], **options: object) -> None:
+    """Audit MODEL on the images in DATA.
+
+    MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
+    per class; if it has a folder `test`, that is used, else the test part of the split recorded by
+    `medaudit train`, else all images.
+    """
+    settings = settings_of(AuditSettings, epsilons=eps, attacks=attacks or None, **options)
+    result = audit(model, data, output, settings, progress=TerminalProgress())
+    print_summary(result.record)
+    say_reports(result.reports)

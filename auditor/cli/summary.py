@@ -1,0 +1,46 @@
+"""The summary of an audit on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from auditor.report.words import epsilon_words, figure, headline, percent, worst_flip
+
+if TYPE_CHECKING:
+    from auditor.record import AuditRecord
+
+
+def print_summary(record: AuditRecord) -> None:
+    """Print what page one of the report says, and a row for the clean images and each attack."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("attack")
+    table.add_column("epsilon", justify="right")
+    table.add_column("accuracy [95% interval]", justify="right")
+    table.add_column("drop", justify="right")
+    table.add_column("most frequent error")
+    table.add_row("none", "", figure(record.clean.accuracy), "", escape(worst_flip(record.clean)))
+    for attack in record.attacks:
+        table.add_row(
+            attack.name,
+            epsilon_words(attack.epsilon),
+            figure(attack.accuracy),
+            percent(attack.accuracy_drop.value),
+            escape(worst_flip(attack)),
+        )
+    console.print()
+    console.print(table)
+    console.print()
+    for sentence in headline(record):
+        console.print(escape(sentence))
+    if record.data.skipped:
+        console.print(f"{len(record.data.skipped)} files could not be read and were left out:")
+        for file in record.data.skipped[:10]:
+            console.print(escape(f"  {file.path}: {file.reason}"))
+        if len(record.data.skipped) > 10:
+            console.print("  and more; all are listed in the report.")
+    console.print()

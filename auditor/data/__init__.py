@@ -1,0 +1,1 @@
+"""Test and training images: where they come from and how they reach the model."""

@@ -1,0 +1,113 @@
+"""A labelled set of images: what it holds, what it left out, and its pixels in batches."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path  # noqa: TC003 - the annotations of a dataclass are read at run time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.data.images import UnreadableImageError, decode
+from auditor.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One image of a set.
+
+    Attributes:
+        id: its path below the data folder, with forward slashes.
+        path: where the file lies.
+        label: index of its ground truth in the classes of the set.
+        sha256: of the file's bytes.
+    """
+
+    id: str
+    path: Path
+    label: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that was found and could not be used, with the reason."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with ground truth, in the order of their ids whatever the order on disk.
+
+    Attributes:
+        classes: class names; a label is an index into them.
+        images: the usable images.
+        skipped: the files that were left out because they could not be read.
+    """
+
+    classes: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+    skipped: tuple[SkippedFile, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Ground truth of shape `(n,)`."""
+        return np.array([image.label for image in self.images], dtype=np.int64)
+
+    @property
+    def per_class(self) -> dict[str, int]:
+        """Number of images by class name."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+    @property
+    def manifest_sha256(self) -> str:
+        """SHA-256 over id, class name and hash of every image: equal sets have equal manifests."""
+        digest = hashlib.sha256()
+        for image in self.images:
+            line = "\0".join((image.id, self.classes[image.label], image.sha256))
+            digest.update(line.encode(errors="surrogateescape") + b"\n")
+        return digest.hexdigest()
+
+    def where(self, keep: Callable[[LabelledImage], bool]) -> ImageSet:
+        """Return the subset of the images for which `keep` is true; the skipped files stay listed."""
+        return replace(self, images=tuple(image for image in self.images if keep(image)))
+
+    def pixels(self, size: tuple[int, int], channels: int, start: int, stop: int) -> NDArray[np.uint8]:
+        """Read images `start` to `stop` at the model's input size.
+
+        Returns:
+            Array of shape `(stop - start, height, width, channels)`, values 0 to 255.
+
+        Raises:
+            BadInputError: if a file has changed since the set was made.
+        """
+        batch = np.empty((stop - start, *size, channels), dtype=np.uint8)
+        for row, image in zip(batch, self.images[start:stop], strict=True):
+            try:
+                content = image.path.read_bytes()
+                if hashlib.sha256(content).hexdigest() != image.sha256:
+                    raise BadInputError(f"{image.path} changed while it was in use. Start again.")
+                row[...] = decode(content, size, channels)
+            except (OSError, UnreadableImageError) as error:
+                raise BadInputError(f"{image.path} can no longer be read ({error}). Start again.") from error
+        return batch
+
+    def batches(
+        self, size: tuple[int, int], channels: int, batch_size: int
+    ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        """Stream the pixels; yields the place of each batch in the set, and the batch as `pixels` gives it."""
+        for start in range(0, len(self), batch_size):
+            stop = min(start + batch_size, len(self))
+            yield slice(start, stop), self.pixels(size, channels, start, stop)

@@ -1,0 +1,1 @@
+"""From a plan to outcomes: every attack on every image, in batches."""

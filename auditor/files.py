@@ -1,0 +1,73 @@
+"""Files: hashes, and writing that leaves either the whole new file or the old one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditor.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal. Raises `BadInputError` if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path` in one step, else it is removed.
+
+    The temporary name keeps the suffix, because libraries choose the format by it. Raises
+    `BadInputError` if the folder cannot be written or the disk is full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; a report is to be read by whoever may read its folder.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` in one step. Raises `BadInputError` as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8 in one step. Raises `BadInputError` as `replacing` does."""
+    write_bytes(path, content.encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and its parents; raises `BadInputError` unless the result is a folder that can be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise BadInputError(
+            f"The output folder {path} cannot be written: {error.strerror}. Choose another with -o."
+        ) from error

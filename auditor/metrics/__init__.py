@@ -1,0 +1,1 @@
+"""What the figures of the report are: pure functions of arrays."""

@@ -1,0 +1,144 @@
+"""What a set of predictions is worth."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+from typing import Any, TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from scipy.special import log_softmax, logsumexp, softmax
+
+from auditor.metrics.intervals import auroc, proportion, proportion_of
+from auditor.record import (
+    Calibration,
+    ClassificationReport,
+    ClassScores,
+    Performance,
+    ReliabilityBin,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Logits: TypeAlias = "NDArray[np.floating[Any]]"
+Labels: TypeAlias = "NDArray[np.int64]"
+
+#: Bins of equal width of the reliability diagram.
+RELIABILITY_BINS = 10
+
+
+def direction(true: str, predicted: str) -> str:
+    """Name of a direction of error, as in the keys of `flips`."""
+    return f"{true}->{predicted}"
+
+
+def confidences(logits: Logits) -> NDArray[np.float64]:
+    """Probability of the predicted class: array of shape `(n,)`, in [0, 1], from logits of shape `(n, C)`."""
+    result: NDArray[np.float64] = softmax(logits.astype(np.float64), axis=1).max(axis=1)
+    return result
+
+
+def performance(labels: Labels, logits: Logits, classes: Sequence[str]) -> Performance:
+    """Measure a set of predictions.
+
+    Args:
+        labels: ground truth of shape `(n,)`, n at least 1.
+        logits: of shape `(n, C)`.
+        classes: the C class names.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    predicted = logits.argmax(axis=1)
+    matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    confidence = confidences(logits)
+    flips, wrong_confidence = {}, {}
+    for true, other in permutations(range(len(classes)), 2):
+        if matrix[true].sum():
+            name = direction(classes[true], classes[other])
+            flips[name] = proportion(int(matrix[true, other]), int(matrix[true].sum()))
+            wrong = confidence[(labels == true) & (predicted == other)]
+            wrong_confidence[name] = float(np.median(wrong)) if len(wrong) else None
+    per_class = range(len(classes))
+    areas = {classes[k]: auroc(_log_odds(logits, k), labels == k) for k in per_class}
+    return Performance(
+        images=len(labels),
+        accuracy=proportion_of(predicted == labels),
+        confusion_matrix=matrix.tolist(),
+        classification_report=classification_report(labels, predicted, classes),
+        sensitivity={classes[k]: proportion_of((predicted == k)[labels == k]) for k in per_class if (labels == k).any()},
+        specificity={classes[k]: proportion_of((predicted != k)[labels != k]) for k in per_class if (labels != k).any()},
+        auroc={name: area for name, area in areas.items() if area},
+        flips=flips,
+        wrong_confidence=wrong_confidence,
+    )
+
+
+def classification_report(labels: Labels, predicted: Labels, classes: Sequence[str]) -> ClassificationReport:
+    """scikit-learn's classification report (the paper's Table II), undefined figures as None.
+
+    Args:
+        labels: ground truth of shape `(n,)`.
+        predicted: predicted classes of shape `(n,)`.
+        classes: the class names.
+    """
+    from sklearn.metrics import classification_report as sklearn_report
+
+    # Numbers in the place of names: a class called "accuracy" would overwrite a row of scikit-learn's own.
+    keys = [str(k) for k in range(len(classes))]
+    report = sklearn_report(
+        labels, predicted, labels=range(len(classes)), target_names=keys, output_dict=True, zero_division=np.nan
+    )
+    return ClassificationReport(
+        classes={name: _scores(report[key]) for name, key in zip(classes, keys, strict=True)},
+        macro_avg=_scores(report["macro avg"]),
+        weighted_avg=_scores(report["weighted avg"]),
+    )
+
+
+def calibration(labels: Labels, logits: Logits) -> Calibration:
+    """Reliability of the confidences: ECE over 10 bins of equal width (Guo et al. 2017) and the Brier score.
+
+    Args:
+        labels: ground truth of shape `(n,)`, n at least 1.
+        logits: of shape `(n, C)`.
+    """
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    bins = [
+        ReliabilityBin(
+            low=k / RELIABILITY_BINS,
+            high=(k + 1) / RELIABILITY_BINS,
+            confidence=float(confidence[bin_of == k].mean()),
+            accuracy=proportion_of(correct[bin_of == k]),
+        )
+        for k in np.unique(bin_of).tolist()
+    ]
+    truth = np.eye(logits.shape[1])[labels]
+    return Calibration(
+        ece=sum(b.accuracy.of * abs(b.accuracy.value - b.confidence) for b in bins) / len(labels),
+        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        bins=bins,
+    )
+
+
+def _scores(row: dict[str, float]) -> ClassScores:
+    def defined(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
+    return ClassScores(
+        precision=defined(row["precision"]),
+        recall=defined(row["recall"]),
+        f1_score=defined(row["f1-score"]),
+        support=int(row["support"]),
+    )
+
+
+def _log_odds(logits: Logits, k: int) -> NDArray[np.float64]:
+    """Log-odds of class k: it ranks images as its probability does, and never saturates."""
+    exact = log_softmax(logits.astype(np.float64), axis=1)
+    result: NDArray[np.float64] = exact[:, k] - logsumexp(np.delete(exact, k, axis=1), axis=1)
+    return result

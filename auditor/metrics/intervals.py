@@ -1,0 +1,127 @@
+"""95% intervals of proportions, of a paired difference of proportions, and of an AUROC."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm
+
+from auditor.record import Estimate, Proportion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEVEL = 0.95
+_Z = float(norm.ppf(0.5 + LEVEL / 2))
+
+
+def proportion(count: int, of: int) -> Proportion:
+    """Proportion with its interval: Wilson's score interval, Clopper-Pearson's where `count` is 0 or `of`.
+
+    Sources: Wilson 1927; Clopper and Pearson 1934.
+
+    Args:
+        count: numerator, 0 to `of`.
+        of: denominator, at least 1.
+
+    Raises:
+        ValueError: if the numbers are not a proportion.
+    """
+    method = "exact" if count in (0, of) else "wilson"
+    interval = binomtest(count, of).proportion_ci(LEVEL, method=method)
+    return Proportion(value=count / of, low=float(interval.low), high=float(interval.high), count=count, of=of)
+
+
+def proportion_of(hits: NDArray[np.bool_]) -> Proportion:
+    """Proportion of true values, as `proportion` gives it, of an array of shape `(n,)` with n at least 1."""
+    return proportion(int(hits.sum()), len(hits))
+
+
+def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Estimate:
+    """Difference of two proportions measured on the same images: share of `first` less share of `second`.
+
+    Newcombe 1998 ("Improved confidence intervals for the difference between binomial proportions based on
+    paired data", Statistics in Medicine 17), method 10: Wilson intervals of both shares, joined with a
+    continuity-corrected estimate of their correlation. Unlike a Wald interval it does not collapse where
+    no pair is discordant.
+
+    Args:
+        first: outcomes of shape `(n,)`, n at least 1.
+        second: outcomes of the same images, of the same shape.
+    """
+    n = len(first)
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    p1, p2 = (both + only_first) / n, (both + only_second) / n
+    low1, high1 = binomtest(both + only_first, n).proportion_ci(LEVEL, method="wilson")
+    low2, high2 = binomtest(both + only_second, n).proportion_ci(LEVEL, method="wilson")
+    phi = _correlation(both, only_first, only_second, neither)
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
+
+    difference = p1 - p2
+    return Estimate(
+        value=difference,
+        low=max(-1.0, difference - reach(p1 - low1, high2 - p2)),
+        high=min(1.0, difference + reach(high1 - p1, p2 - low2)),
+    )
+
+
+def _correlation(a: int, b: int, c: int, d: int) -> float:
+    """Newcombe's phi of the paired table [[a, b], [c, d]], with his continuity correction."""
+    margins = (a + b) * (c + d) * (a + c) * (b + d)
+    if margins == 0:
+        return 0.0
+    cross = a * d - b * c
+    if cross > 0:
+        cross = max(cross - (a + b + c + d) / 2, 0)
+    return cross / math.sqrt(margins)
+
+
+def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Estimate | None:
+    """Area under the ROC curve with its interval.
+
+    The interval is Newcombe's (2006, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic. Part 2", method 5): Hanley and McNeil's variance, taken at the bound sought and
+    not at the estimate, so that it neither leaves [0, 1] nor collapses at an area of 0 or 1.
+
+    Args:
+        scores: higher for the positive class, of shape `(n,)`.
+        positive: ground truth, of the same shape.
+
+    Returns:
+        The area, or None where one of the two classes has no images.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return None
+    area = float(roc_auc_score(positive, scores))
+
+    def excess(bound: float) -> float:
+        return abs(bound - area) - _Z * hanley_mcneil_error(bound, positives, negatives, balanced=True)
+
+    low = 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, area))
+    high = 1.0 if excess(1.0) <= 0 else float(brentq(excess, area, 1.0))
+    return Estimate(value=area, low=low, high=high)
+
+
+def hanley_mcneil_error(area: float, positives: int, negatives: int, *, balanced: bool = False) -> float:
+    """Compute the standard error of an AUROC after Hanley and McNeil 1982 (Radiology 143).
+
+    Args:
+        area: the area, in [0, 1].
+        positives: number of positive images.
+        negatives: number of negative images.
+        balanced: put the mean group size in the place of both in the numerator, as Newcombe's method 5 does.
+    """
+    q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
+    mean = (positives + negatives) / 2
+    m, n = (mean, mean) if balanced else (positives, negatives)
+    variance = area * (1 - area) + (m - 1) * (q1 - area * area) + (n - 1) * (q2 - area * area)
+    return math.sqrt(max(variance, 0.0) / (positives * negatives))

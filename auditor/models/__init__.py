@@ -1,0 +1,1 @@
+"""The model: loading it, what it expects, and the ART estimator that is asked and attacked."""

@@ -1,0 +1,88 @@
+"""The ART estimator under every attack: logits in compiled functions, images in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from art.estimators.classification import TensorFlowV2Classifier
+
+from auditor.models.backend import keras as load_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is untyped
+    """ART's TensorFlow classifier over the logits of a model.
+
+    It differs from its parent where that is slow or wrong for an audit: `predict` respects the batch size,
+    `loss_gradient` is compiled, its loss is summed and not averaged, so that an image's gradient does not
+    depend on the others of its batch, and the last gradient is kept, because the gradient of a single-step
+    attack is the same at every epsilon.
+
+    Args:
+        forward: from images in [0, 1], a tensor of shape `(n, h, w, c)`, to logits of shape `(n, C)`.
+        classes: the number C of classes.
+        input_shape: `(h, w, c)`.
+    """
+
+    def __init__(self, forward: Callable[[Any], Any], classes: int, input_shape: tuple[int, int, int]) -> None:
+        import tensorflow as tf
+
+        load_keras()
+        super().__init__(
+            model=lambda x, training=False: forward(x),
+            nb_classes=classes,
+            input_shape=input_shape,
+            loss_object=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum"),
+            clip_values=(0.0, 1.0),
+        )
+        # A free first dimension: the last, smaller batch does not compile the graph again.
+        images = tf.TensorSpec((None, *input_shape), tf.float32)
+        targets = tf.TensorSpec((None, classes), tf.float32)
+
+        @tf.function(input_signature=[images])
+        def logits(x: Any) -> Any:
+            return forward(x)
+
+        @tf.function(input_signature=[images, targets])
+        def gradient(x: Any, y: Any) -> Any:
+            # Only the images are watched: no gradient of a weight is ever computed.
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(x)
+                loss = self.loss_object(y, forward(x))
+            return tape.gradient(loss, x)
+
+        self._logits, self._gradient = logits, gradient
+        self._last: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    def predict(
+        self, x: NDArray[np.float32], batch_size: int = 128, training_mode: bool = False, **kwargs: Any
+    ) -> NDArray[np.float32]:
+        """Logits of images in [0, 1], of shape `(n, C)`, computed `batch_size` images at a time."""
+        del training_mode, kwargs
+        parts = [self._logits(x[i : i + batch_size]).numpy() for i in range(0, len(x), batch_size)]
+        return np.concatenate(parts) if parts else np.empty((0, self.nb_classes), np.float32)
+
+    def loss_gradient(
+        self, x: NDArray[np.float32], y: NDArray[np.float32], training_mode: bool = False, **kwargs: Any
+    ) -> NDArray[np.float32]:
+        """Gradient of the cross-entropy of each image by the image.
+
+        Args:
+            x: images in [0, 1] of shape `(n, h, w, c)`.
+            y: ground truth, one-hot, of shape `(n, C)`.
+            training_mode: ignored; an audited model is never in training mode.
+            kwargs: ignored, as ART does.
+
+        Returns:
+            Array of the shape of `x`; the caller must not change it.
+        """
+        del training_mode, kwargs
+        if self._last is None or not (np.array_equal(self._last[0], x) and np.array_equal(self._last[1], y)):
+            gradient = self._gradient(x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)).numpy()
+            self._last = (x.copy(), y.copy(), gradient)
+        return self._last[2]

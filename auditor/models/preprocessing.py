@@ -1,0 +1,124 @@
+"""From images in [0, 1] to the values a model expects.
+
+Every mode is an affine map by channel, after an optional change from RGB to BGR, so that epsilon keeps its
+meaning on images in [0, 1] whatever the model takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from auditor.errors import BadInputError
+from auditor.metrics.intervals import paired_difference, proportion_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from auditor.record import Proportion
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One convention: `input = image * scale + offset`, by channel.
+
+    Attributes:
+        name: as in `--preprocessing`.
+        words: what it does, for the report.
+        scale: factor by channel, or one for all.
+        offset: summand by channel, or one for all.
+        bgr: whether the channels are put in the order BGR first.
+    """
+
+    name: str
+    words: str
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    bgr: bool = False
+
+    def fits(self, channels: int) -> bool:
+        """Whether the mode is defined for images of that many channels."""
+        return len(self.scale) in (1, channels)
+
+    def apply(self, images: Any) -> Any:
+        """Map images in [0, 1], a NumPy array or a tensor of shape `(n, h, w, c)`, to the model's input."""
+        ordered = images[..., ::-1] if self.bgr else images
+        if self.scale == (1.0,) and self.offset == (0.0,):
+            return ordered
+        return ordered * np.float32(self.scale) + np.float32(self.offset)
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """Smallest and largest value that reaches the model."""
+        return min(self.offset), max(a + b for a, b in zip(self.scale, self.offset, strict=True))
+
+
+def _standardised(mean: Sequence[float], deviation: Sequence[float]) -> dict[str, tuple[float, ...]]:
+    return {
+        "scale": tuple(1 / d for d in deviation),
+        "offset": tuple(-m / d for m, d in zip(mean, deviation, strict=True)),
+    }
+
+
+#: The conventions met in the wild, by name; the last three are those of `keras.applications`.
+MODES: dict[str, Mode] = {
+    mode.name: mode
+    for mode in (
+        Mode("unit", "values from 0 to 1", (1.0,), (0.0,)),
+        Mode("raw", "values from 0 to 255", (255.0,), (0.0,)),
+        Mode("tf", "values from -1 to 1", (2.0,), (-1.0,)),
+        Mode(
+            "caffe", "BGR, values from 0 to 255 less the ImageNet mean",
+            (255.0, 255.0, 255.0), (-103.939, -116.779, -123.68), bgr=True,
+        ),
+        Mode(
+            "torch", "RGB, ImageNet mean and standard deviation",
+            **_standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one mode fared on images with known labels."""
+
+    mode: Mode
+    accuracy: Proportion
+    correct: NDArray[np.bool_]
+
+
+def choose_by_trial(
+    predict: Callable[[Mode], NDArray[np.int64]], labels: NDArray[np.int64], channels: int
+) -> tuple[Mode, list[Trial]]:
+    """Try every mode and choose the one that classifies best.
+
+    Args:
+        predict: the predicted classes of the trial images, of shape `(n,)`, under a mode.
+        labels: their ground truth, of shape `(n,)`.
+        channels: of the images.
+
+    Returns:
+        The best mode, and all trials, best first.
+
+    Raises:
+        BadInputError: if the best is not better than the runner-up beyond chance.
+    """
+    trials = []
+    for mode in MODES.values():
+        if mode.fits(channels):
+            correct = predict(mode) == labels
+            trials.append(Trial(mode, proportion_of(correct), correct))
+    trials.sort(key=lambda trial: -trial.accuracy.count)
+    best, second = trials[:2]
+    if paired_difference(best.correct, second.correct).low <= 0:
+        scores = ", ".join(f"{t.mode.name} {t.accuracy.count}/{t.accuracy.of}" for t in trials)
+        raise BadInputError(
+            "The preprocessing the model expects could not be found out: no candidate is clearly best "
+            f"(correct images: {scores}). Say which with --preprocessing."
+        )
+    return best.mode, trials

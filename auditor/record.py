@@ -1,0 +1,404 @@
+"""The record of an audit: `results.json`, the public contract that every report is drawn from.
+
+Fractions are in [0, 1], intervals are 95%, epsilon is on images in [0, 1] unless a name says `_255`, and
+times are UTC in ISO 8601. Rows of a confusion matrix are true classes, columns predicted ones, both in the
+order of `model.classes`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from auditor.errors import BadInputError
+from auditor.settings import AuditSettings  # noqa: TC001 - read at run time
+
+#: Version of the format this package writes.
+SCHEMA_VERSION = 1
+
+#: Name of the file in an audit's folder.
+FILE_NAME = "results.json"
+
+
+class _Part(BaseModel):
+    # Readers of one version accept records to which a later one has added fields.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", use_attribute_docstrings=True, protected_namespaces=(), ser_json_inf_nan="null"
+    )
+
+
+class Estimate(_Part):
+    """A figure with its 95% interval."""
+
+    value: float
+    """The point estimate."""
+    low: float
+    """Lower bound of the interval."""
+    high: float
+    """Upper bound of the interval."""
+
+
+class Proportion(Estimate):
+    """A share of a counted whole; Wilson interval, Clopper-Pearson at 0 and at the whole."""
+
+    count: int
+    """Numerator."""
+    of: int
+    """Denominator."""
+
+
+class ClassScores(_Part):
+    """One row of a classification report."""
+
+    precision: float | None
+    """Null where nothing was predicted as the class."""
+    recall: float | None
+    """Null where the class has no images."""
+    f1_score: float | None
+    """Harmonic mean of precision and recall; null where both are undefined."""
+    support: int
+    """Number of images."""
+
+
+class ClassificationReport(_Part):
+    """scikit-learn's classification report."""
+
+    classes: dict[str, ClassScores]
+    """A row for each class, in the order of the classes."""
+    macro_avg: ClassScores
+    """Unweighted mean over the classes."""
+    weighted_avg: ClassScores
+    """Mean over the classes weighted by support."""
+
+
+class ReliabilityBin(_Part):
+    """Images whose confidence lies in one interval."""
+
+    low: float
+    """Lower edge of the confidence, in [0, 1]."""
+    high: float
+    """Upper edge."""
+    confidence: float
+    """Mean confidence of the images in the bin."""
+    accuracy: Proportion
+    """Share of them that is classified correctly."""
+
+
+class Calibration(_Part):
+    """How far confidence can be taken at its word."""
+
+    ece: float
+    """Expected calibration error over the bins, in [0, 1]."""
+    brier: float
+    """Brier score: mean over images of the squared error summed over classes, in [0, 2]."""
+    bins: list[ReliabilityBin]
+    """The bins of equal width that hold images."""
+
+
+class Performance(_Part):
+    """What one set of predictions is worth."""
+
+    images: int
+    """Number of images, the denominator of `accuracy`."""
+    accuracy: Proportion
+    """Share of all images that is classified correctly."""
+    confusion_matrix: list[list[int]]
+    """Rows true classes, columns predicted ones."""
+    classification_report: ClassificationReport
+    """Precision, recall and F1 by class."""
+    sensitivity: dict[str, Proportion]
+    """By class: the share of its images that is called by its name."""
+    specificity: dict[str, Proportion]
+    """By class: the share of the other images that is not called by its name."""
+    auroc: dict[str, Estimate]
+    """By class: area under the ROC curve of the class against the rest."""
+    flips: dict[str, Proportion]
+    """Errors by direction, `true->predicted`: of the images of the true class."""
+    wrong_confidence: dict[str, float | None]
+    """Median confidence of the errors of each direction of `flips`, in [0, 1]; null where there is none."""
+
+
+class CleanResult(Performance):
+    """Performance on the images as they are."""
+
+    calibration: Calibration
+    """Reliability of the confidences."""
+
+
+class Spread(_Part):
+    """A quantity over the images."""
+
+    low: float
+    """Smallest value."""
+    median: float
+    """Median."""
+    high: float
+    """Largest value."""
+
+
+class Perceptibility(_Part):
+    """Size of the perturbations over all images, on images in [0, 1]."""
+
+    linf: Spread
+    """Largest change of any value of the image."""
+    l2: Spread
+    """Euclidean norm of the change."""
+    psnr: Spread | None
+    """Peak signal-to-noise ratio in dB, of the images that changed; null if none did."""
+    ssim: Spread
+    """Structural similarity, 1 for equal images."""
+    unchanged: int
+    """Images the attack left exactly as they were: attempts that failed before they began."""
+
+
+class AttackResult(Performance):
+    """One attack at one epsilon."""
+
+    name: str
+    """Name of the attack, as in `--attack`."""
+    title: str
+    """Name in words."""
+    norm: str
+    """Norm that epsilon bounds."""
+    epsilon: float
+    """Largest perturbation allowed."""
+    epsilon_255: float
+    """The same in steps of an 8-bit image."""
+    knowledge: str
+    """What the attacker knows: `white-box`, `score-based` or `decision-based`."""
+    parameters: dict[str, str | int | float | bool | None]
+    """Every parameter of the attack."""
+    accuracy_drop: Estimate
+    """Clean accuracy less the accuracy here, paired by image; Newcombe's method 10."""
+    success_rate: Proportion | None
+    """Share of the images first classified correctly that is now classified wrongly; null if none was."""
+    perceptibility: Perceptibility
+    """Size of the perturbations."""
+
+
+class Prediction(_Part):
+    """What the model says of one image."""
+
+    predicted: str
+    """Class name."""
+    confidence: float
+    """Its softmax probability, in [0, 1]."""
+
+
+class Example(_Part):
+    """One image, the attack on it, and their pictures below the audit's folder."""
+
+    id: str
+    """Of the image."""
+    label: str
+    """Ground truth."""
+    attack: str
+    """Name of the attack."""
+    epsilon: float
+    """Of the attack."""
+    clean: Prediction
+    """Before."""
+    adversarial: Prediction
+    """After."""
+    linf: float
+    """Norm of the perturbation."""
+    l2: float
+    """Norm of the perturbation."""
+    psnr: float | None
+    """In dB; null if the image is unchanged."""
+    ssim: float
+    """Structural similarity."""
+    original_file: str
+    """PNG of the image at the model's input size."""
+    perturbation_file: str
+    """PNG of the perturbation, -epsilon black, 0 grey, +epsilon white."""
+    adversarial_file: str
+    """PNG of the adversarial image, rounded to 8 bits."""
+
+
+class Skipped(_Part):
+    """A file that was left out."""
+
+    path: str
+    """Below the data folder."""
+    reason: str
+    """In words."""
+
+
+class PreprocessingScore(_Part):
+    """How one way of preprocessing fared on the clean images."""
+
+    mode: str
+    """Name of the mode."""
+    accuracy: Proportion
+    """On the images it was tried on."""
+
+
+class Preprocessing(_Part):
+    """How images in [0, 1] are brought to the values the model expects."""
+
+    mode: str
+    """Name of the mode."""
+    words: str
+    """What it does, in words."""
+    how_chosen: str
+    """In words: given, recorded at training, part of the model, or found by trying."""
+    input_range: tuple[float, float]
+    """Smallest and largest value that reaches the model."""
+    scored: list[PreprocessingScore] = []
+    """What the candidates scored, best first, if it was found by trying."""
+
+
+class AuditInfo(_Part):
+    """Which audit this is."""
+
+    id: str
+    """Name of the audit: model and UTC time."""
+    status: Literal["finished"]
+    """Only finished audits have a record."""
+    started: str
+    """UTC time."""
+    finished: str
+    """UTC time."""
+    tool_version: str
+    """Version of medaudit."""
+    command: str
+    """The command that repeats the audit."""
+    seed: int | None
+    """Of every random choice; null where nothing was random."""
+    config: AuditSettings
+    """The options as they were given or by default."""
+    batch_size: int
+    """Images in a batch."""
+
+
+class ModelInfo(_Part):
+    """What was audited."""
+
+    path: str
+    """Name of the file."""
+    sha256: str
+    """SHA-256 of the file."""
+    name: str
+    """Name of the model."""
+    format: str
+    """Format of the file."""
+    architecture: str
+    """The layers, counted by kind."""
+    input_shape: tuple[int, int, int]
+    """Height, width and channels."""
+    parameters: int
+    """Number of weights."""
+    classes: list[str]
+    """Class names in the order of the outputs."""
+    head: str
+    """Last step of the model: `softmax` or `logits`."""
+    preprocessing: Preprocessing
+    """From images in [0, 1] to the model's input."""
+
+
+class DataInfo(_Part):
+    """What it was tested on."""
+
+    path: str
+    """Name of the folder."""
+    split: Literal["test folder", "recorded split", "all images"]
+    """How the test images were chosen."""
+    manifest_sha256: str
+    """SHA-256 over id, class and SHA-256 of every test image."""
+    images: int
+    """Number of test images."""
+    per_class: dict[str, int]
+    """The same by class."""
+    groups: int | None
+    """Number of patients or lesions; null if the data do not say."""
+    left_out: int
+    """Readable images of the folder outside the test set."""
+    skipped: list[Skipped]
+    """Files that could not be read."""
+    train_overlap: int | None
+    """Test images that are, byte for byte, training images; null if it could not be checked."""
+    resize: str
+    """How images were brought to the input size."""
+
+
+class Verdict(_Part):
+    """The outcome in one word."""
+
+    status: Literal["PASS", "FAIL", "INCONCLUSIVE", "NONE"]
+    """`NONE` where no criteria were set."""
+    reasons: list[str]
+    """Why, in words."""
+
+
+class Environment(_Part):
+    """What the figures were computed with."""
+
+    python: str
+    """Version."""
+    packages: dict[str, str]
+    """Versions by distribution."""
+    platform: str
+    """Operating system and machine."""
+    cpu: str
+    """Processor."""
+    gpu: list[str]
+    """Graphics processors TensorFlow used."""
+    precision: str
+    """Of the model's arithmetic."""
+
+
+class AuditRecord(_Part):
+    """Everything a reader of an audit needs."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    """Version of this format."""
+    verdict: Verdict
+    """The outcome."""
+    audit: AuditInfo
+    """Identity."""
+    model: ModelInfo
+    """The model."""
+    data: DataInfo
+    """The test images."""
+    headline_epsilon: float
+    """The epsilon that page one speaks of."""
+    critical: str | None
+    """The clinically worst direction of error, `true->predicted`; null if none was named."""
+    clean: CleanResult
+    """Performance without an attack."""
+    attacks: list[AttackResult]
+    """By attack, then by rising epsilon."""
+    examples: list[Example]
+    """Pictures at the headline epsilon: the first images of each class in the order of their ids."""
+    environment: Environment
+    """Versions and machine."""
+    timings: dict[str, float]
+    """Seconds by stage."""
+
+
+def read_record(folder: Path) -> AuditRecord:
+    """Read the record of an audit folder.
+
+    Raises:
+        BadInputError: if the folder holds none, or one that this version does not understand.
+    """
+    path = folder / FILE_NAME
+    try:
+        return AuditRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BadInputError(f"{folder} holds no {FILE_NAME}; give the folder of a finished audit.") from error
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise BadInputError(f"{path} is no record of schema version {SCHEMA_VERSION}: {place}: {first['msg']}.") from error
+
+
+def schema() -> dict[str, object]:
+    """Return the JSON Schema of `results.json`."""
+    return AuditRecord.model_json_schema(mode="serialization")
+

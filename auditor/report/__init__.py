@@ -1,0 +1,1 @@
+"""Reports: readers of the record. Nothing here touches a model."""

@@ -1,0 +1,231 @@
+"""Charts as SVG: text stays text, and colours are classes so that a dark page can change them.
+
+Colours stand in the marks as well, because a PDF renderer does not apply the page's style sheet inside SVG.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from auditor.report.words import epsilon_words, figure, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditor.record import AuditRecord, Calibration, Estimate
+    from auditor.sidecar import Epoch
+
+_COLOURS = {"ink": "#1d232b", "muted": "#5c6672", "rule": "#dde1e6", "clean": "#1f5f99", "attack": "#b4472b"}
+_FONT = "Source Sans 3, Source Sans Pro, Noto Sans, sans-serif"
+
+
+@dataclass
+class _Canvas:
+    """Collects the marks of one chart.
+
+    Attributes:
+        width: of the chart in its own units.
+        height: of the chart in its own units.
+        label: what the chart shows, for those who cannot see it.
+    """
+
+    width: int
+    height: int
+    label: str
+    marks: list[str] = field(default_factory=list)
+
+    def line(self, points: Sequence[tuple[float, float]], colour: str, width: float = 1.0, dash: str = "") -> None:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        dashes = f' stroke-dasharray="{dash}"' if dash else ""
+        self.marks.append(
+            f'<polyline points="{path}" fill="none" class="stroke-{colour}" stroke="{_COLOURS[colour]}" '
+            f'stroke-width="{width}" stroke-linejoin="round"{dashes}/>'
+        )
+
+    def area(self, points: Sequence[tuple[float, float]], colour: str, opacity: float) -> None:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self.marks.append(
+            f'<polygon points="{path}" class="fill-{colour}" fill="{_COLOURS[colour]}" fill-opacity="{opacity}"/>'
+        )
+
+    def box(self, x: float, y: float, width: float, height: float, colour: str) -> None:
+        self.marks.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{max(height, 0):.1f}" '
+            f'class="fill-{colour}" fill="{_COLOURS[colour]}"/>'
+        )
+
+    def dot(self, x: float, y: float, colour: str, radius: float = 3.0) -> None:
+        self.marks.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="fill-{colour}" fill="{_COLOURS[colour]}"/>'
+        )
+
+    def text(
+        self, x: float, y: float, words: str, *, anchor: str = "middle", colour: str = "muted", bold: bool = False
+    ) -> None:
+        weight = ' font-weight="600"' if bold else ""
+        self.marks.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="fill-{colour}" '
+            f'fill="{_COLOURS[colour]}"{weight}>{escape(words)}</text>'
+        )
+
+    def whisker(self, x: float, low: float, high: float, colour: str) -> None:
+        self.line([(x, low), (x, high)], colour, 1.2)
+        for y in (low, high):
+            self.line([(x - 4, y), (x + 4, y)], colour, 1.2)
+
+    def svg(self) -> Markup:
+        return Markup(  # noqa: S704 - every text went through escape(), everything else is a number or a constant
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" '
+            f'width="{self.width}" height="{self.height}" role="img" aria-label="{escape(self.label)}" '
+            f'font-family="{_FONT}" font-size="12">{"".join(self.marks)}</svg>'
+        )
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The plotting area of a canvas, with a vertical axis from 0 to `top`."""
+
+    canvas: _Canvas
+    left: float
+    right: float
+    upper: float
+    lower: float
+    top: float = 1.0
+
+    def y(self, value: float) -> float:
+        return self.lower - (self.lower - self.upper) * value / self.top
+
+    def percent_axis(self) -> None:
+        for step in (0.0, 0.25, 0.5, 0.75, 1.0):
+            self.canvas.line([(self.left, self.y(step)), (self.right, self.y(step))], "rule")
+            self.canvas.text(self.left - 8, self.y(step) + 4, f"{step:.0%}", anchor="end")
+
+
+def accuracy_by_epsilon(record: AuditRecord) -> Markup:
+    """Accuracy against epsilon with its 95% band, for each attack; the clean accuracy stands at the left."""
+    series: dict[str, list[tuple[float, Estimate]]] = {}
+    for attack in record.attacks:
+        series.setdefault(attack.name, []).append((attack.epsilon, attack.accuracy))
+    epsilons = sorted({attack.epsilon for attack in record.attacks})
+    spoken = "; ".join(f"{epsilon_words(a.epsilon)}: {percent(a.accuracy.value)}" for a in record.attacks)
+    canvas = _Canvas(
+        640, 290, f"Accuracy against epsilon. Clean: {percent(record.clean.accuracy.value)}. {spoken}."
+    )
+    frame = _Frame(canvas, 48, 600, 16, 234)
+    frame.percent_axis()
+    low, high = math.log(epsilons[0]), math.log(epsilons[-1])
+
+    def x(epsilon: float) -> float:
+        return 150 + (440 * (math.log(epsilon) - low) / (high - low) if high > low else 220)
+
+    clean_x = 84.0
+    canvas.text(clean_x, 254, "none")
+    for epsilon in epsilons:
+        canvas.text(x(epsilon), 254, epsilon_words(epsilon))
+    canvas.text(370, 278, "epsilon, L-inf, on a logarithmic scale")
+    # The axis is broken between no perturbation and the smallest one.
+    canvas.line([(113, 228), (119, 240)], "muted")
+    canvas.line([(119, 228), (125, 240)], "muted")
+    clean = record.clean.accuracy
+    for values in series.values():
+        band = [(x(e), frame.y(a.high)) for e, a in values] + [(x(e), frame.y(a.low)) for e, a in reversed(values)]
+        canvas.area(band, "attack", 0.16)
+        canvas.line([(clean_x, frame.y(clean.value)), (x(values[0][0]), frame.y(values[0][1].value))], "muted", 1, "3 3")
+        canvas.line([(x(e), frame.y(a.value)) for e, a in values], "attack", 2)
+        for epsilon, accuracy in values:
+            canvas.dot(x(epsilon), frame.y(accuracy.value), "attack", 3.5)
+            above = accuracy.high + 0.09 < 1
+            canvas.text(
+                x(epsilon), frame.y(accuracy.high if above else accuracy.low) + (-7 if above else 16),
+                percent(accuracy.value), colour="ink",
+            )  # fmt: skip
+    canvas.whisker(clean_x, frame.y(clean.low), frame.y(clean.high), "clean")
+    canvas.dot(clean_x, frame.y(clean.value), "clean", 4)
+    canvas.text(clean_x, frame.y(clean.low) + 17, percent(clean.value), colour="ink")
+    return canvas.svg()
+
+
+def before_and_after(record: AuditRecord, attacked: Estimate, label: str) -> Markup:
+    """Accuracy before and after the attack at the headline epsilon (the paper's Fig. 5)."""
+    clean = record.clean.accuracy
+    canvas = _Canvas(
+        300, 270, f"Accuracy before the attack {figure(clean)}, after the attack {figure(attacked)}."
+    )
+    frame = _Frame(canvas, 44, 292, 26, 226)
+    frame.percent_axis()
+    for centre, estimate, colour, words in ((110, clean, "clean", "no attack"), (230, attacked, "attack", label)):
+        canvas.box(centre - 32, frame.y(estimate.value), 64, frame.lower - frame.y(estimate.value), colour)
+        canvas.whisker(centre, frame.y(estimate.low), frame.y(estimate.high), "ink")
+        canvas.text(centre, frame.y(estimate.high) - 7, percent(estimate.value), colour="ink", bold=True)
+        canvas.text(centre, 246, words)
+    canvas.line([(frame.left, frame.lower), (frame.right, frame.lower)], "muted")
+    return canvas.svg()
+
+
+def reliability(calibration: Calibration) -> Markup:
+    """Accuracy against confidence, with 95% intervals; on the diagonal, confidence can be taken at its word."""
+    spoken = "; ".join(
+        f"confidence {percent(b.confidence)}: accuracy {percent(b.accuracy.value)} of {b.accuracy.of}"
+        for b in calibration.bins
+    )
+    canvas = _Canvas(300, 270, f"Reliability diagram. {spoken}.")
+    frame = _Frame(canvas, 44, 284, 16, 226)
+    frame.percent_axis()
+
+    def x(value: float) -> float:
+        return frame.left + (frame.right - frame.left) * value
+
+    for step in (0.0, 0.5, 1.0):
+        canvas.text(x(step), 244, f"{step:.0%}")
+    canvas.text((frame.left + frame.right) / 2, 264, "confidence")
+    canvas.line([(x(0), frame.y(0)), (x(1), frame.y(1))], "muted", 1, "3 3")
+    for b in calibration.bins:
+        canvas.whisker(x(b.confidence), frame.y(b.accuracy.low), frame.y(b.accuracy.high), "clean")
+        canvas.dot(x(b.confidence), frame.y(b.accuracy.value), "clean", 3.5)
+    return canvas.svg()
+
+
+def training_curve(history: Sequence[Epoch], quantity: str) -> Markup:
+    """Loss or accuracy by epoch, of the training and the held-out images (the paper's Fig. 2)."""
+    train = [getattr(epoch, quantity) for epoch in history]
+    held_out = [getattr(epoch, f"val_{quantity}") for epoch in history]
+    is_loss = quantity == "loss"
+    top = max(*train, *held_out, 1e-9) * 1.08 if is_loss else 1.0
+    form = "{:.3f}" if is_loss else "{:.1%}"
+    canvas = _Canvas(
+        320, 250,
+        f"{quantity.capitalize()} by epoch: training from {form.format(train[0])} to {form.format(train[-1])}, "
+        f"held-out from {form.format(held_out[0])} to {form.format(held_out[-1])}.",
+    )  # fmt: skip
+    frame = _Frame(canvas, 46, 306, 34, 206, top)
+    if is_loss:
+        for step in range(5):
+            value = top * step / 4
+            canvas.line([(frame.left, frame.y(value)), (frame.right, frame.y(value))], "rule")
+            canvas.text(frame.left - 8, frame.y(value) + 4, f"{value:.2f}", anchor="end")
+    else:
+        frame.percent_axis()
+    epochs = len(history)
+
+    def x(epoch: int) -> float:
+        return frame.left + 8 + (frame.right - frame.left - 16) * ((epoch - 1) / (epochs - 1) if epochs > 1 else 0.5)
+
+    for epoch in range(1, epochs + 1):
+        if epoch == epochs or (epoch - 1) % max(1, math.ceil(epochs / 7)) == 0 and epochs - epoch > epochs / 12:
+            canvas.text(x(epoch), 224, str(epoch))
+    canvas.text((frame.left + frame.right) / 2, 243, "epoch")
+    for values, colour, dash, words, place in (
+        (train, "clean", "", "training", frame.left + 4),
+        (held_out, "attack", "5 3", "held-out", frame.left + 100),
+    ):
+        points = [(x(n), frame.y(value)) for n, value in enumerate(values, start=1)]
+        canvas.line(points, colour, 2, dash)
+        if epochs == 1:
+            canvas.dot(*points[0], colour)
+        canvas.line([(place, 14), (place + 22, 14)], colour, 2, dash)
+        canvas.text(place + 28, 18, words, anchor="start")
+    return canvas.svg()

@@ -1,0 +1,121 @@
+"""Records to HTML and PDF."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+from markupsafe import Markup
+
+from auditor.files import write_bytes, write_text
+from auditor.report import charts, words
+
+if TYPE_CHECKING:
+    from auditor.record import AuditRecord
+    from auditor.sidecar import Sidecar
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The reports that were written.
+
+    Attributes:
+        html: always written.
+        pdf: None where WeasyPrint cannot run.
+        why_no_pdf: then the reason and the remedy, in one sentence.
+    """
+
+    html: Path
+    pdf: Path | None
+    why_no_pdf: str | None = None
+
+
+def templates_folder() -> Path:
+    """Where the templates lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "templates"
+    return inside if inside.is_dir() else package.parent / "templates"
+
+
+def render_audit(folder: Path, record: AuditRecord) -> Rendered:
+    """Draw `report.html` and `report.pdf` of an audit.
+
+    Raises:
+        BadInputError: if the folder cannot be written.
+    """
+    attack = words.headline_attack(record)
+    page = _environment(folder).get_template("audit.html.j2").render(
+        record=record,
+        attack=attack,
+        sentences=words.headline(record),
+        curve=charts.accuracy_by_epsilon(record),
+        bars=charts.before_and_after(record, attack.accuracy, f"{attack.name} {words.epsilon_words(attack.epsilon)}"),
+        reliability=charts.reliability(record.clean.calibration),
+    )  # fmt: skip
+    return _write(page, folder / "report.html", folder / "report.pdf")
+
+
+def render_training(model: Path, sidecar: Sidecar) -> Rendered:
+    """Draw the training report beside a model: `model.training.html` and `model.training.pdf`.
+
+    Raises:
+        BadInputError: if the folder cannot be written.
+    """
+    page = _environment(model.parent).get_template("training.html.j2").render(
+        training=sidecar,
+        loss=charts.training_curve(sidecar.history, "loss"),
+        accuracy=charts.training_curve(sidecar.history, "accuracy"),
+        reliability=charts.reliability(sidecar.test.calibration),
+    )  # fmt: skip
+    return _write(page, model.with_suffix(".training.html"), model.with_suffix(".training.pdf"))
+
+
+def _environment(folder: Path) -> jinja2.Environment:
+    """Templates that escape every text, with the figures of `words` as filters."""
+    root = templates_folder()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(root),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in (
+        words.arrow, words.counted, words.epsilon_words, words.figure, words.interval, words.percent, words.points,
+    ):  # fmt: skip
+        environment.filters[function.__name__] = function
+
+    def picture(name: str) -> str:
+        return _data_uri("image/png", folder / name)
+
+    def font(name: str) -> Markup:
+        return Markup(_data_uri("font/woff2", root / "fonts" / name))  # noqa: S704 - base64 of our own file
+
+    def style(name: str) -> Markup:
+        return Markup(environment.get_template(name).render(font=font))  # noqa: S704 - our own style sheet
+
+    environment.globals.update(picture=picture, style=style, direction_parts=words.direction_parts)
+    return environment
+
+
+def _data_uri(kind: str, path: Path) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _write(page: str, html: Path, pdf: Path) -> Rendered:
+    """Write a page as HTML, and as PDF if WeasyPrint finds its system library."""
+    write_text(html, page)
+    try:
+        from weasyprint import HTML
+    except OSError:
+        # A report of an earlier drawing would not match the new page.
+        pdf.unlink(missing_ok=True)
+        return Rendered(
+            html, None, "the system library Pango is missing; install it (Debian: `apt install libpango-1.0-0 "
+            "libpangoft2-1.0-0`) and draw the report again.",
+        )  # fmt: skip
+    write_bytes(pdf, HTML(string=page).write_pdf(pdf_tags=True))
+    return Rendered(html, pdf)

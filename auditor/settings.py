@@ -1,0 +1,76 @@
+"""The options of an audit and of a training, with their defaults and bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+#: Names of the ways of preprocessing; `auditor.models.preprocessing` says what each does.
+PreprocessingName = Literal["unit", "raw", "tf", "caffe", "torch"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(sorted(set(values)))
+
+
+class AuditSettings(_Settings):
+    """The options of an audit."""
+
+    attacks: Annotated[tuple[str, ...], Field(min_length=1)] = ("fgsm",)
+    """Names of attacks in `auditor.attacks.ATTACKS`."""
+    epsilons: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1), AfterValidator(_rising)
+    ] = tuple(step / 255 for step in (0.5, 1, 2, 4, 8))
+    """Largest perturbations to try, on images in [0, 1]."""
+    preprocessing: PreprocessingName | None = None
+    """What the model expects; None to take what was recorded at training, or to find it out."""
+    classes: tuple[str, ...] | None = None
+    """Class names in the order of the model's outputs; None for those recorded at training, or the folder names."""
+    critical: tuple[str, str] | None = None
+    """The clinically worst error: true class, predicted class."""
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Images in a batch; None to choose by the size of the input."""
+    requested_by: str | None = None
+    """Who asked for the audit, for the report."""
+    responsible: str | None = None
+    """Name and role of the responsible person, for the report."""
+
+
+class TrainingSettings(_Settings):
+    """The settings of a training; the defaults are the paper's (sections III-B2 to III-B4)."""
+
+    image_size: Annotated[int, Field(ge=32)] = 224
+    """Height and width of the input in pixels."""
+    weights: str = "imagenet"
+    """Weights of the base at the start: `imagenet`, `random`, or the name of a file."""
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    """Number of filters of the base, as a multiple of VGG-19's."""
+    train_base: bool = False
+    """Whether the base is trained too; the paper freezes it."""
+    preprocessing: PreprocessingName = "unit"
+    """What the model is to expect."""
+    dense: tuple[Annotated[int, Field(ge=1)], ...] = (128, 64)
+    """Units of the dense layers of the head before the output layer."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Dropout after the flattened base and after the first dense layer."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Of Adam."""
+    epochs: Annotated[int, Field(ge=1)] = 15
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Images in a step."""
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Share of the images that is held out, class by class."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
+    """Training images are rotated by up to this many degrees either way."""
+    rotated_copies: Annotated[int, Field(ge=1)] = 4
+    """Rotated copies drawn of each training image; the epochs go through them in turn."""
+    per_class: Annotated[int, Field(ge=2)] | None = None
+    """Images drawn at random of each class; None for all."""
+    seed: int = 0
+    """Of every random choice."""
