@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from auditor.data.images import SUFFIXES, UnreadableImageError, decode
@@ -69,7 +70,8 @@ def read_folder(
     skipped: list[SkippedFile] = []
     with (progress or Silent()).task("Reading images", len(files)) as advance:
         for path, label in files:
-            identity = path.relative_to(root or folder).as_posix()
+            # A name that is no text could be neither printed nor written as JSON.
+            identity = os.fsencode(path.relative_to(root or folder).as_posix()).decode(errors="backslashreplace")
             try:
                 images.append(LabelledImage(identity, path, label, _checked_hash(path)))
             except UnreadableImageError as error:

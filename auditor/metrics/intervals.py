@@ -106,8 +106,10 @@ def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Estimate 
     def excess(bound: float) -> float:
         return abs(bound - area) - _Z * hanley_mcneil_error(bound, positives, negatives, balanced=True)
 
-    low = 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, area))
-    high = 1.0 if excess(1.0) <= 0 else float(brentq(excess, area, 1.0))
+    # The estimate itself is a root where the area is 0 or 1; the bound sought is the other one.
+    aside = 1e-9
+    low = float(brentq(excess, 0.0, area - aside)) if area > aside else 0.0
+    high = float(brentq(excess, area + aside, 1.0)) if area < 1 - aside else 1.0
     return Estimate(value=area, low=low, high=high)
 
 

@@ -12,7 +12,7 @@ def keras() -> Any:
     """Import Keras on TensorFlow without their start-up chatter; returns the module `keras`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|art|google)\.")
+    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|art|google)\b")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
     import keras as module

@@ -172,16 +172,16 @@ def reliability(calibration: Calibration) -> Markup:
         f"confidence {percent(b.confidence)}: accuracy {percent(b.accuracy.value)} of {b.accuracy.of}"
         for b in calibration.bins
     )
-    canvas = _Canvas(300, 270, f"Reliability diagram. {spoken}.")
-    frame = _Frame(canvas, 44, 284, 16, 226)
+    canvas = _Canvas(300, 230, f"Reliability diagram. {spoken}.")
+    frame = _Frame(canvas, 44, 284, 12, 186)
     frame.percent_axis()
 
     def x(value: float) -> float:
         return frame.left + (frame.right - frame.left) * value
 
     for step in (0.0, 0.5, 1.0):
-        canvas.text(x(step), 244, f"{step:.0%}")
-    canvas.text((frame.left + frame.right) / 2, 264, "confidence")
+        canvas.text(x(step), 204, f"{step:.0%}")
+    canvas.text((frame.left + frame.right) / 2, 224, "confidence")
     canvas.line([(x(0), frame.y(0)), (x(1), frame.y(1))], "muted", 1, "3 3")
     for b in calibration.bins:
         canvas.whisker(x(b.confidence), frame.y(b.accuracy.low), frame.y(b.accuracy.high), "clean")

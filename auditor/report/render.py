@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,8 @@ def _data_uri(kind: str, path: Path) -> str:
 def _write(page: str, html: Path, pdf: Path) -> Rendered:
     """Write a page as HTML, and as PDF if WeasyPrint finds its system library."""
     write_text(html, page)
+    # WeasyPrint warns of every rule that is for screens only.
+    logging.getLogger("weasyprint").setLevel(logging.ERROR)
     try:
         from weasyprint import HTML
     except OSError:

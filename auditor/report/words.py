@@ -76,7 +76,7 @@ def headline(record: AuditRecord) -> list[str]:
     sentences = [
         f"Undisturbed, the model classifies {counted(clean.accuracy)} test images correctly: {_long(clean.accuracy)}.",
         f"When no value of an image may change by more than {attack.epsilon_255:.4g} of 255 steps "
-        f"(epsilon {epsilon_words(attack.epsilon)}), one step of {attack.title[0].lower() + attack.title[1:]} leaves "
+        f"(epsilon {epsilon_words(attack.epsilon)}), the {attack.title[0].lower() + attack.title[1:]} leaves "
         f"{percent(attack.accuracy.value)} correct: {wrong:,} of {attack.accuracy.of:,} images are classified wrongly.",
         f"{counted(flip)} images of class “{true}” are then called “{predicted}”; undisturbed it was {before.count:,}.",
     ]

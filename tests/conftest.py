@@ -1,0 +1,71 @@
+"""What the tests share: small images drawn here, a small model trained on them, one audit of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
+
+CLASSES = ("blue", "red")
+
+SMALL = TrainingSettings(
+    image_size=32, width=0.125, weights="random", epochs=12, batch_size=16, learning_rate=2e-3, rotated_copies=2
+)
+
+
+def draw(label: int, seed: int, size: tuple[int, int] = (40, 36)) -> Image.Image:
+    """Noise with a tint: blue for class 0, red for class 1, now and then hard to tell."""
+    generator = np.random.default_rng([label, seed])
+    pixels = generator.uniform(60, 190, (*size, 3))
+    pixels[..., 2 if label == 0 else 0] += generator.normal(35, 18)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def draw_folder(folder: Path, count: int, classes: tuple[str, ...] = CLASSES, first: int = 0) -> Path:
+    """Fill class folders with `count` images each."""
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            draw(label, first + number).save(folder / name / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 2 x 30 images."""
+    return draw_folder(tmp_path_factory.mktemp("images") / "data", 30)
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """A small VGG-19, frozen with random weights, its head trained on `data`."""
+    return train(data, tmp_path_factory.mktemp("model") / "small.h5", SMALL)
+
+
+@pytest.fixture(scope="session")
+def audited(trained: TrainResult, data: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
+    """An audit of `trained` on its recorded test images."""
+    settings = AuditSettings(
+        epsilons=(1 / 255, 2 / 255, 16 / 255),
+        critical=("red", "blue"),
+        batch_size=7,
+        requested_by="the board",
+        responsible="A. Person, head of assurance",
+    )
+    return audit(trained.model, data, tmp_path_factory.mktemp("audits") / "one", settings)
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """Where real images and weights lie; tests that need them are skipped where they are absent."""
+    folder = Path(os.environ.get("MEDAUDIT_REAL_DATA", "../shared"))
+    if not (folder / "data" / "isic-malignant-vs-benign").is_dir():
+        pytest.skip(f"no real images in {folder}; name the folder with MEDAUDIT_REAL_DATA")
+    return folder

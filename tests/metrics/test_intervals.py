@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import roc_auc_score
+
+from auditor.metrics.intervals import auroc, hanley_mcneil_error, paired_difference, proportion
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "low", "high"),
+    [
+        # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Table I, method 3 (Wilson).
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (1, 29, 0.0061, 0.1718),
+        # The same table, method 5 (Clopper-Pearson), at the end of the scale.
+        (0, 20, 0.0, 0.1684),
+    ],
+)
+def test_proportion_agrees_with_published_examples(count, of, low, high):
+    found = proportion(count, of)
+    assert (found.count, found.of, found.value) == (count, of, count / of)
+    assert found.low == pytest.approx(low, abs=5e-5)
+    assert found.high == pytest.approx(high, abs=5e-5)
+
+
+@given(st.integers(1, 3000), st.data())
+def test_proportion_holds_its_value_and_stays_in_range(of, data):
+    count = data.draw(st.integers(0, of))
+    found = proportion(count, of)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+    mirrored = proportion(of - count, of)
+    assert mirrored.low == pytest.approx(1 - found.high, abs=1e-9)
+
+
+def pairs(a, b, c, d):
+    """Outcomes whose table is [[a, b], [c, d]]: both, first only, second only, neither."""
+    first = np.repeat([True, True, False, False], [a, b, c, d])
+    second = np.repeat([True, False, True, False], [a, b, c, d])
+    return first, second
+
+
+def test_paired_difference_agrees_with_a_published_example():
+    # Airway hyper-responsiveness before and after transplantation (Bentur et al. 2009), as worked out by
+    # Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33, for Newcombe's square-and-add interval.
+    found = paired_difference(*pairs(1, 1, 7, 12))
+    assert found.value == pytest.approx(-0.286, abs=1e-3)
+    assert found.low == pytest.approx(-0.507, abs=1e-3)
+    assert found.high == pytest.approx(-0.026, abs=1e-3)
+
+
+counts = st.integers(0, 200)
+
+
+@given(counts, counts, counts, counts)
+def test_paired_difference_is_antisymmetric_and_in_range(a, b, c, d):
+    if a + b + c + d == 0:
+        return
+    found = paired_difference(*pairs(a, b, c, d))
+    turned = paired_difference(*pairs(a, c, b, d))
+    assert -1 <= found.low <= found.value <= found.high <= 1
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=1e-9)
+
+
+def test_paired_difference_does_not_collapse_without_discordant_pairs():
+    found = paired_difference(*pairs(30, 0, 0, 0))
+    assert found.value == 0
+    assert found.low < 0 < found.high
+
+
+def test_hanley_mcneil_error_agrees_with_their_example():
+    # Hanley and McNeil 1982, Radiology 143: 51 abnormal and 58 normal images, area 0.893, standard error 0.032.
+    assert hanley_mcneil_error(0.893, 51, 58) == pytest.approx(0.032, abs=6e-4)
+
+
+@given(arrays(np.float64, 40, elements=st.integers(0, 9).map(float)), arrays(np.bool_, 40))
+def test_auroc_is_that_of_scikit_learn_with_an_interval_around_it(scores, positive):
+    found = auroc(scores, positive)
+    if positive.all() or not positive.any():
+        assert found is None
+        return
+    assert found.value == pytest.approx(roc_auc_score(positive, scores))
+    assert 0 <= found.low <= found.value + 1e-9
+    assert found.value - 1e-9 <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_auroc_interval_does_not_collapse_at_a_perfect_score():
+    positive = np.arange(20) >= 10
+    found = auroc(np.arange(20.0), positive)
+    assert found.value == found.high == 1
+    assert 0.6 < found.low < 1

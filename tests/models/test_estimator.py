@@ -1,0 +1,90 @@
+import keras
+import numpy as np
+import pytest
+from art.attacks.evasion import FastGradientMethod
+from art.estimators.classification import TensorFlowV2Classifier
+
+from auditor.attacks import ATTACKS
+from auditor.data.folder import read_folder
+from auditor.models.subject import load
+
+
+@pytest.fixture(scope="module")
+def subject(trained):
+    return load(trained.model)
+
+
+@pytest.fixture(scope="module")
+def batch(data):
+    images = read_folder(data)
+    return images.pixels((32, 32), 3, 20, 40).astype(np.float32) / 255, np.eye(2, dtype=np.float32)[images.labels[20:40]]
+
+
+def plain_art(trained, *, logits):
+    """ART's own classifier, used as its documentation says, on the model as it was saved."""
+    model = keras.saving.load_model(trained.model, compile=False)
+    if logits:
+        model.layers[-1].activation = keras.activations.linear
+    loss = keras.losses.CategoricalCrossentropy(from_logits=logits)
+    return TensorFlowV2Classifier(model, 2, (32, 32, 3), loss_object=loss, clip_values=(0, 1))
+
+
+@pytest.mark.parametrize("logits", [True, False])
+@pytest.mark.parametrize("epsilon", [0.5 / 255, 2 / 255, 8 / 255])
+def test_fgsm_images_are_those_of_plain_art(subject, trained, batch, epsilon, logits):
+    images, targets = batch
+    ours = ATTACKS["fgsm"].generate(subject.classifier, images, targets, epsilon)
+    theirs = FastGradientMethod(plain_art(trained, logits=logits), eps=epsilon).generate(images, targets)
+    # Where the gradient is 0 but for rounding, its sign is rounding too.
+    differ = np.abs(ours - theirs) > 1e-6
+    assert differ.mean() < 1e-4
+    assert np.abs(ours - theirs).max() <= 2 * epsilon + 1e-6
+    assert np.abs(ours - images).max() == pytest.approx(epsilon, abs=1e-6)
+    assert ours.min() >= -1e-6
+    assert ours.max() <= 1 + 1e-6
+
+
+def test_gradient_of_an_image_does_not_depend_on_its_batch(subject, batch):
+    images, targets = batch
+    whole = subject.classifier.loss_gradient(images, targets)
+    alone = subject.classifier.loss_gradient(images[3:4], targets[3:4])
+    assert np.allclose(whole[3], alone[0], rtol=1e-3, atol=1e-7)
+
+
+def test_one_gradient_serves_every_epsilon(subject, batch, monkeypatch):
+    images, targets = batch
+    calls = []
+    compiled = subject.classifier._gradient
+    monkeypatch.setattr(subject.classifier, "_gradient", lambda *a: calls.append(1) or compiled(*a))
+    monkeypatch.setattr(subject.classifier, "_last", None)
+    first = [ATTACKS["fgsm"].generate(subject.classifier, images, targets, e / 255) for e in (1, 2, 4)]
+    assert len(calls) == 1
+    ATTACKS["fgsm"].generate(subject.classifier, images, targets[::-1].copy(), 1 / 255)
+    assert len(calls) == 2
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_a_smaller_batch_compiles_nothing_new(subject, batch):
+    images, targets = batch
+    subject.classifier.predict(images, 8)
+    subject.classifier.loss_gradient(images[:5], targets[:5])
+    assert subject.classifier._logits.experimental_get_tracing_count() == 1
+    assert subject.classifier._gradient.experimental_get_tracing_count() == 1
+
+
+def test_no_weight_gradient_is_needed(subject):
+    graph = subject.classifier._gradient.get_concrete_function().graph
+    # TensorFlow runs only what an output depends on.
+    needed, ahead = set(), [tensor.op for tensor in graph.outputs]
+    while ahead:
+        operation = ahead.pop()
+        if operation not in needed:
+            needed.add(operation)
+            ahead += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    kinds = {operation.type for operation in needed}
+    assert any("BackpropInput" in kind for kind in kinds)
+    assert not any("BackpropFilter" in kind for kind in kinds)
+
+
+def test_no_images_have_no_logits(subject):
+    assert subject.classifier.predict(np.empty((0, 32, 32, 3), np.float32)).shape == (0, 2)

@@ -1,0 +1,61 @@
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from auditor.report import charts
+from auditor.sidecar import Epoch
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(markup):
+    return [element.text for element in ET.fromstring(str(markup)).iter(f"{SVG}text")]
+
+
+def test_accuracy_by_epsilon(audited):
+    chart = charts.accuracy_by_epsilon(audited.record)
+    shown = texts(chart)
+    assert {"none", "1/255", "2/255", "16/255"} <= set(shown)
+    root = ET.fromstring(str(chart))
+    assert root.get("role") == "img"
+    assert "Accuracy against epsilon" in root.get("aria-label")
+
+
+def test_one_epsilon_is_enough(audited):
+    record = audited.record.model_copy(update={"attacks": audited.record.attacks[:1]})
+    assert "1/255" in texts(charts.accuracy_by_epsilon(record))
+
+
+def test_before_and_after_escapes_its_label(audited):
+    chart = charts.before_and_after(audited.record, audited.record.attacks[0].accuracy, '<b>"x"')
+    assert '<b>"x"' in texts(chart)
+    assert "<b>" not in str(chart)
+
+
+def test_everything_lies_inside_the_canvas(audited, trained):
+    drawn = [
+        charts.accuracy_by_epsilon(audited.record),
+        charts.before_and_after(audited.record, audited.record.attacks[0].accuracy, "fgsm"),
+        charts.reliability(audited.record.clean.calibration),
+        charts.training_curve(trained.sidecar.history, "loss"),
+        charts.training_curve(trained.sidecar.history, "accuracy"),
+    ]
+    for chart in drawn:
+        root = ET.fromstring(str(chart))
+        _, _, width, height = map(float, root.get("viewBox").split())
+        for line in root.iter(f"{SVG}polyline"):
+            for point in line.get("points").split():
+                x, y = map(float, point.split(","))
+                assert 0 <= x <= width
+                assert 0 <= y <= height
+        for text in root.iter(f"{SVG}text"):
+            assert 0 <= float(text.get("x")) <= width
+            assert 8 <= float(text.get("y")) <= height
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 15, 100])
+def test_training_curve_of_any_length(epochs):
+    history = [Epoch(epoch=n, loss=1 / n, accuracy=1 - 1 / n, val_loss=2 / n, val_accuracy=0.5) for n in range(1, epochs + 1)]
+    shown = texts(charts.training_curve(history, "loss"))
+    assert str(epochs) in shown
+    assert len([text for text in shown if text.isdigit()]) <= 9
