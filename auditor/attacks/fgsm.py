@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from art.attacks.evasion import FastGradientMethod
-
 from auditor.attacks.interface import Attack
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ class FGSM(Attack):
         epsilon: float,
     ) -> NDArray[np.float32]:
         """Attack one batch, as `Attack.generate` says."""
+        from art.attacks.evasion import FastGradientMethod
+
         attack = FastGradientMethod(
             classifier, eps=epsilon, eps_step=epsilon, batch_size=len(images), summary_writer=False
         )

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +43,8 @@ def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.u
     Raises:
         UnreadableImageError: if the bytes are no image, are damaged, or are of an unsupported kind.
     """
+    # Other packages (WeasyPrint is one) tell Pillow to fill up damaged images, for the whole process.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

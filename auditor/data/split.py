@@ -129,5 +129,11 @@ def find_test_set(
     if not has_test_folder and any(image.sha256 in recorded for image in images.images):
         chosen = "recorded split"
         selected = images.where(lambda image: image.sha256 in recorded)
+        if empty := [name for name, count in selected.per_class.items() if not count]:
+            raise BadInputError(
+                f"{folder} holds {len(selected)} of the {len(recorded)} test images recorded at training, and none of "
+                f"class {', '.join(map(repr, empty))}. Give the whole data folder, or put the images to test into "
+                "class folders in a folder named test."
+            )
     overlap = sum(image.sha256 in trained_on for image in selected.images)
     return TestSet(selected, chosen, overlap, len(images) - len(selected))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from art.estimators.classification import TensorFlowV2Classifier
 
-from auditor.models.backend import keras as load_keras
+from auditor.models.backend import quiet_import
+
+with quiet_import():
+    from art.estimators.classification import TensorFlowV2Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,6 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
     def __init__(self, forward: Callable[[Any], Any], classes: int, input_shape: tuple[int, int, int]) -> None:
         import tensorflow as tf
 
-        load_keras()
         super().__init__(
             model=lambda x, training=False: forward(x),
             nb_classes=classes,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from auditor.data.images import UnreadableImageError, decode
 
@@ -77,6 +77,12 @@ def bomb():
 def test_what_cannot_be_used_has_a_reason(content, reason):
     with pytest.raises(UnreadableImageError, match=reason):
         decode(content, (8, 8), 3)
+
+
+def test_damage_is_seen_whatever_other_packages_tell_pillow(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        decode(encoded(Image.effect_noise((64, 64), 60))[:200], (8, 8), 3)
 
 
 VALID = encoded(Image.effect_noise((32, 24), 60).convert("RGB"), "JPEG")

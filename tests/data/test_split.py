@@ -71,6 +71,13 @@ def test_recorded_split_is_found_by_content_wherever_the_files_went(data, tmp_pa
     assert (found.train_overlap, found.left_out) == (0, len(train))
 
 
+def test_a_class_without_recorded_images_is_an_error(data, tmp_path):
+    train, test = stratified(read_folder(data), 0.3, 0)
+    one_sided = Split(train=[], test=split_of(train, test.where(lambda image: image.label == 0)).test)
+    with pytest.raises(BadInputError, match="none of class 'red'"):
+        find_test_set(data, None, one_sided)
+
+
 def test_test_folder_goes_first_and_its_overlap_is_counted(data, tmp_path):
     images = read_folder(data)
     train, test = stratified(images, 0.3, 0)

@@ -1,0 +1,241 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import draw_folder
+
+from auditor.cli.main import main
+from auditor.record import read_record
+
+
+def medaudit(capsys, *arguments):
+    """Run the command in this process; returns exit code, output and errors."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+def test_run_writes_the_folder_and_says_where(capsys, trained, data, tmp_path):
+    folder = tmp_path / "audit"
+    code, out, err = medaudit(
+        capsys, "run", trained.model, data, "-o", folder, "--eps", "2/255,0.05", "--critical", "red:blue"
+    )
+    assert code == 0, err
+    assert {path.name for path in folder.iterdir()} == {
+        "results.json", "predictions.csv", "report.html", "report.pdf", "examples",
+    }  # fmt: skip
+    record = read_record(folder)
+    assert [attack.epsilon for attack in record.attacks] == pytest.approx([2 / 255, 0.05])
+    assert record.critical == "red->blue"
+    text = " ".join(out.split())
+    assert f"{record.attacks[0].accuracy.value:.1%}" in text
+    assert "Undisturbed, the model classifies" in text
+    assert "report.html" in text
+
+
+def test_the_command_in_the_record_repeats_the_audit(audited, trained, data, tmp_path, monkeypatch, capsys):
+    (tmp_path / trained.model.name).write_bytes(trained.model.read_bytes())
+    sidecar = trained.model.with_suffix(".medaudit.json")
+    (tmp_path / sidecar.name).write_bytes(sidecar.read_bytes())
+    (tmp_path / data.name).symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    command = audited.record.audit.command.split()
+    assert command[0] == "medaudit"
+    code, _, err = medaudit(capsys, *command[1:], "-o", "again")
+    assert code == 0, err
+    assert (tmp_path / "again/predictions.csv").read_bytes() == (audited.folder / "predictions.csv").read_bytes()
+
+
+def test_skipped_files_are_told(capsys, trained, data, tmp_path):
+    folder = draw_folder(tmp_path / "data", 4, first=1000)
+    (folder / "red" / "text.jpg").write_text("no picture")
+    code, out, _ = medaudit(capsys, "run", trained.model, folder, "-o", tmp_path / "audit", "--eps", "0.01")
+    assert code == 0
+    assert "red/text.jpg: not an image" in " ".join(out.split())
+    record = read_record(tmp_path / "audit")
+    assert [(file.path, file.reason) for file in record.data.skipped] == [("red/text.jpg", "not an image that Pillow can read")]
+    assert record.data.split == "all images"
+    assert record.data.train_overlap == 0
+    assert "red/text.jpg" in (tmp_path / "audit" / "report.html").read_text()
+
+
+def no_folder(tmp_path, model, data):
+    return model, tmp_path / "absent"
+
+
+def empty_folder(tmp_path, model, data):
+    (tmp_path / "empty").mkdir()
+    return model, tmp_path / "empty"
+
+
+def class_without_images(tmp_path, model, data):
+    folder = draw_folder(tmp_path / "data", 3, ("blue",))
+    (folder / "red").mkdir()
+    return model, folder
+
+
+def only_broken_images(tmp_path, model, data):
+    folder = draw_folder(tmp_path / "data", 2)
+    for path in (folder / "red").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    return model, folder
+
+
+def no_model(tmp_path, model, data):
+    return tmp_path / "absent.h5", data
+
+
+def text_as_model(tmp_path, model, data):
+    (tmp_path / "text.h5").write_text("no model")
+    return tmp_path / "text.h5", data
+
+
+def three_classes(tmp_path, model, data):
+    return model, draw_folder(tmp_path / "three", 3, ("blue", "green", "red"))
+
+
+def three_classes_without_record(tmp_path, model, data):
+    (tmp_path / "bare.h5").write_bytes(model.read_bytes())
+    return tmp_path / "bare.h5", draw_folder(tmp_path / "three", 3, ("blue", "green", "red"))
+
+
+def record_of_another_model(tmp_path, model, data):
+    (tmp_path / "other.h5").write_bytes(model.read_bytes() + b" ")
+    sidecar = model.with_suffix(".medaudit.json")
+    (tmp_path / "other.medaudit.json").write_bytes(sidecar.read_bytes())
+    return tmp_path / "other.h5", data
+
+
+def broken_record(tmp_path, model, data):
+    (tmp_path / "broken.h5").write_bytes(model.read_bytes())
+    (tmp_path / "broken.medaudit.json").write_text('{"classes": 3')
+    return tmp_path / "broken.h5", data
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (no_folder, "absent does not exist"),
+        (empty_folder, "holds no class folders"),
+        (class_without_images, "red holds no readable image"),
+        (only_broken_images, "red holds no readable image"),
+        (no_model, "absent.h5 does not exist"),
+        (text_as_model, "text.h5 cannot be loaded as a Keras model"),
+        (three_classes, "no class of the model: 'green'"),
+        (three_classes_without_record, "distinguishes 2 classes, but"),
+        (record_of_another_model, "belongs to another file"),
+        (broken_record, "not a training record"),
+    ],
+)
+def test_bad_input_is_a_plain_error_and_leaves_nothing(capsys, trained, data, tmp_path, prepare, message):
+    model, folder = prepare(tmp_path, trained.model, data)
+    code, out, err = medaudit(capsys, "run", model, folder, "-o", tmp_path / "audit")
+    assert code == 2, err
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err + out
+    assert not (tmp_path / "audit").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--eps", "2"], "write for example 2/255"),
+        (["--eps", "0"], "not above 0"),
+        (["--eps", "1/0"], "not a number"),
+        (["--eps", "nan"], "not above 0"),
+        (["--eps", "a,b"], "not a number"),
+        (["--attack", "magic"], "no attack named magic"),
+        (["--critical", "red"], "TRUE:PREDICTED"),
+        (["--critical", "red:green"], "does not name two of the classes"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--preprocessing", "magic"], "'magic' is not one of"),
+        (["--classes", "red"], "no class of the model: 'blue'"),
+    ],
+)
+def test_bad_usage_is_a_plain_error(capsys, trained, data, tmp_path, arguments, message):
+    code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path / "audit", *arguments)
+    assert code == 2, err
+    assert message in " ".join(err.replace("│", " ").split())
+    assert not (tmp_path / "audit").exists()
+
+
+def test_a_folder_with_files_is_not_written_into(capsys, trained, data, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path)
+    assert code == 2, err
+    assert "not empty" in err
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_an_unwritable_folder_is_a_plain_error(capsys, trained, data, tmp_path):
+    # A file where a folder is needed: not even the superuser can write below it.
+    (tmp_path / "file").write_text("x")
+    code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path / "file" / "audit")
+    assert code == 2, err
+    assert "cannot be written" in err
+
+
+def test_an_internal_error_has_its_own_code(capsys, trained, data, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("auditor.engine.run.run", fail)
+    code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path / "audit")
+    assert code == 70
+    assert "internal error: RuntimeError: unforeseen" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "audit").exists()
+    code, _, err = medaudit(capsys, "--debug", "run", trained.model, data, "-o", tmp_path / "audit")
+    assert code == 70
+    assert "Traceback" in err
+
+
+def test_an_interruption_ends_with_130_and_no_record(trained, tmp_path):
+    folder = draw_folder(tmp_path / "data", 400)
+    command = [sys.executable, "-m", "auditor", "run", trained.model, folder, "-o", tmp_path / "audit"]
+    steps = ",".join(f"{n}/255" for n in range(1, 200))
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen([*map(str, command), "--eps", steps, "--batch-size", "8"], stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "audit" / "examples").is_dir():
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(2)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "audit").exists()
+
+
+def test_report_and_schema(capsys, audited, tmp_path):
+    code, out, _ = medaudit(capsys, "report", audited.folder)
+    assert code == 0
+    assert "report.html" in out
+    code, _, err = medaudit(capsys, "report", tmp_path)
+    assert code == 2, err
+    assert "holds no results.json" in err
+    (tmp_path / "results.json").write_text('{"schema_version": 2}')
+    code, _, err = medaudit(capsys, "report", tmp_path)
+    assert code == 2, err
+    assert "no record of schema version 1" in err
+    code, out, _ = medaudit(capsys, "schema")
+    assert code == 0
+    assert json.loads(out)["title"] == "AuditRecord"
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom auditor.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras', 'art', 'sklearn', 'weasyprint'}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+    assert re.search(r"run\s+Audit a model", found.stdout)
