@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.data.images import RESIZE
+from auditor.data.images import RESIZE, unit
 from auditor.data.split import TestSet, find_test_set
 from auditor.errors import BadInputError
 from auditor.files import sha256_file
@@ -134,7 +134,7 @@ def _settle(
         with progress.task("Finding out the preprocessing", candidates) as advance:
 
             def predict(mode: Mode) -> NDArray[np.int64]:
-                answer = subject.predict_with(mode, pixels.astype(np.float32) / 255).argmax(axis=1)
+                answer: NDArray[np.int64] = subject.predict_with(mode, unit(pixels)).argmax(axis=1)
                 advance(1, mode.name)
                 return answer
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+
 class Progress(Protocol):
     """Listens to a long piece of work. Implementations must never raise."""
 
@@ -32,7 +33,11 @@ class Silent:
     def task(self, title: str, total: float) -> Iterator[Callable[[float, str], None]]:
         """Open a task that nobody watches."""
         del title, total
-        yield lambda units, note="": None
+        yield _ignore
 
     def say(self, message: str) -> None:
         """Drop the message."""
+
+
+def _ignore(units: float, note: str) -> None:
+    del units, note

@@ -7,16 +7,18 @@ order of `model.classes`.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from auditor.errors import BadInputError
-from auditor.settings import AuditSettings  # noqa: TC001 - read at run time
+from auditor.settings import AuditSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Version of the format this package writes.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 #: Name of the file in an audit's folder.
 FILE_NAME = "results.json"
@@ -25,7 +27,11 @@ FILE_NAME = "results.json"
 class _Part(BaseModel):
     # Readers of one version accept records to which a later one has added fields.
     model_config = ConfigDict(
-        frozen=True, extra="ignore", use_attribute_docstrings=True, protected_namespaces=(), ser_json_inf_nan="null"
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        ser_json_inf_nan="null",
     )
 
 
@@ -395,10 +401,11 @@ def read_record(folder: Path) -> AuditRecord:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInputError(f"{path} is no record of schema version {SCHEMA_VERSION}: {place}: {first['msg']}.") from error
+        raise BadInputError(
+            f"{path} is no record of schema version {SCHEMA_VERSION}: {place}: {first['msg']}."
+        ) from error
 
 
 def schema() -> dict[str, object]:
     """Return the JSON Schema of `results.json`."""
     return AuditRecord.model_json_schema(mode="serialization")
-

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from auditor.errors import BadInputError
 from auditor.record import CleanResult, Environment, Skipped
-from auditor.settings import TrainingSettings  # noqa: TC001 - read at run time
+from auditor.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class _Part(BaseModel):

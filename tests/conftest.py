@@ -7,14 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
 
+settings.register_profile("medaudit", deadline=None)  # machines differ in speed
+settings.load_profile("medaudit")
+
 CLASSES = ("blue", "red")
 
 SMALL = TrainingSettings(
-    image_size=32, width=0.125, weights="random", epochs=12, batch_size=16, learning_rate=2e-3, rotated_copies=2
+    image_size=32,
+    width=0.125,
+    weights="random",
+    epochs=12,
+    batch_size=16,
+    learning_rate=2e-3,
+    rotated_copies=2,
 )
 
 
@@ -50,14 +60,14 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult
 @pytest.fixture(scope="session")
 def audited(trained: TrainResult, data: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
     """An audit of `trained` on its recorded test images."""
-    settings = AuditSettings(
+    options = AuditSettings(
         epsilons=(1 / 255, 2 / 255, 16 / 255),
         critical=("red", "blue"),
         batch_size=7,
         requested_by="the board",
         responsible="A. Person, head of assurance",
     )
-    return audit(trained.model, data, tmp_path_factory.mktemp("audits") / "one", settings)
+    return audit(trained.model, data, tmp_path_factory.mktemp("audits") / "one", options)
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,17 @@ from auditor.record import AuditRecord
 def test_the_record_keeps_the_contract(audited):
     written = json.loads((audited.folder / "results.json").read_text())
     assert written["schema_version"] == 1
-    assert written["verdict"] == {"status": "NONE", "reasons": ["No acceptance criteria were set before this audit."]}
+    assert written["verdict"] == {
+        "status": "NONE",
+        "reasons": ["No acceptance criteria were set before this audit."],
+    }
     promised = {
         "audit": {"id", "status", "started", "finished", "tool_version", "command", "seed", "config"},
         "model": {"path", "sha256", "name", "format", "input_shape", "parameters", "classes", "head", "preprocessing"},
         "data": {"path", "split", "manifest_sha256", "images", "per_class", "groups", "skipped", "train_overlap"},
         "clean": {
-            "accuracy", "confusion_matrix", "classification_report", "sensitivity", "specificity", "auroc", "calibration",
+            "accuracy", "confusion_matrix", "classification_report",
+            "sensitivity", "specificity", "auroc", "calibration",
         },
         "environment": {"python", "packages", "platform", "cpu", "gpu", "precision"},
     }  # fmt: skip
@@ -57,7 +61,10 @@ def test_every_figure_follows_from_the_predictions(audited):
         flipped = [
             row for row in of if clean[row["id"]]["predicted"] == row["label"] and row["predicted"] != row["label"]
         ]
-        assert (len(flipped), record.clean.accuracy.count) == (attack.success_rate.count, attack.success_rate.of)
+        assert (len(flipped), record.clean.accuracy.count) == (
+            attack.success_rate.count,
+            attack.success_rate.of,
+        )
         assert attack.accuracy_drop.value == pytest.approx(record.clean.accuracy.value - attack.accuracy.value)
         assert max(float(row["linf"]) for row in of) == attack.perceptibility.linf.high <= attack.epsilon + 1e-6
 
@@ -114,14 +121,21 @@ def test_a_clear_winner_is_chosen_and_shown(tmp_path):
     record = audit(tmp_path / "m.keras", tmp_path / "data", tmp_path / "audit", AuditSettings(epsilons=(0.01,))).record
     chosen = record.model.preprocessing
     assert chosen.mode == "raw"
-    assert [trial.mode for trial in chosen.scored][0] == "raw"
+    assert chosen.scored[0].mode == "raw"
     assert len(chosen.scored) == 3
     assert record.clean.accuracy.value == 1.0
     assert "by trying it" in (tmp_path / "audit" / "report.html").read_text()
 
 
 def test_own_preprocessing_gets_raw_pixels(tmp_path):
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
     model.save(tmp_path / "m.keras")
     draw_folder(tmp_path / "data", 4)
     record = audit(tmp_path / "m.keras", tmp_path / "data", tmp_path / "audit", AuditSettings(epsilons=(0.01,))).record

@@ -9,8 +9,8 @@ from typing import get_args
 import click
 
 from auditor.api import audit
-from auditor.cli.terminal import TerminalProgress, say_reports, settings_of
 from auditor.cli.summary import print_summary
+from auditor.cli.terminal import TerminalProgress, say_reports, settings_of
 from auditor.settings import AuditSettings, PreprocessingName
 
 
@@ -55,16 +55,53 @@ def parse_critical(context: click.Context, option: click.Parameter, text: str | 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the audit.  [default: audits/<model>-<UTC time>]")
-@click.option("--eps", callback=parse_epsilons, metavar="E,E,...", help="Largest perturbations on images in [0, 1], as 0.01 or 2/255.  [default: 0.5/255,1/255,2/255,4/255,8/255]")
-@click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Attack to run; may be repeated.  [default: fgsm]")
-@click.option("--preprocessing", type=click.Choice(get_args(PreprocessingName)), help="What the model expects.  [default: as recorded at training, or found out]")
-@click.option("--classes", callback=parse_names, metavar="NAME,NAME,...", help="Class names in the order of the model's outputs.  [default: as recorded at training, or the folder names, sorted]")
-@click.option("--critical", callback=parse_critical, metavar="TRUE:PREDICTED", help="The clinically worst error, for example malignant:benign.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the audit.  [default: audits/<model>-<UTC time>]",
+)
+@click.option(
+    "--eps",
+    callback=parse_epsilons,
+    metavar="E,E,...",
+    help="Largest perturbations on images in [0, 1], as 0.01 or 2/255.  [default: 0.5/255,1/255,2/255,4/255,8/255]",
+)
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    metavar="NAME",
+    help="Attack to run; may be repeated.  [default: fgsm]",
+)
+@click.option(
+    "--preprocessing",
+    type=click.Choice(get_args(PreprocessingName)),
+    help="What the model expects.  [default: as recorded at training, or found out]",
+)
+@click.option(
+    "--classes",
+    callback=parse_names,
+    metavar="NAME,NAME,...",
+    help="Class names in the order of the model's outputs.  [default: recorded at training, or folder names, sorted]",
+)
+@click.option(
+    "--critical",
+    callback=parse_critical,
+    metavar="TRUE:PREDICTED",
+    help="The clinically worst error, for example malignant:benign.",
+)
 @click.option("--batch-size", type=int, metavar="N", help="Images in a batch.  [default: by the size of the input]")
 @click.option("--requested-by", metavar="TEXT", help="Who asked for the audit; printed in the report.")
 @click.option("--responsible", metavar="TEXT", help="Name and role of the responsible person; printed in the report.")
-def command(model: Path, data: Path, output: Path | None, eps: tuple[float, ...] | None, attacks: tuple[str, ...], **options: object) -> None:
+def command(
+    model: Path,
+    data: Path,
+    output: Path | None,
+    eps: tuple[float, ...] | None,
+    attacks: tuple[str, ...],
+    **options: object,
+) -> None:
     """Audit MODEL on the images in DATA.
 
     MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images

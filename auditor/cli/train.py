@@ -18,7 +18,13 @@ from auditor.sidecar import sidecar_path
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write, .h5 or .keras.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Model file to write, .h5 or .keras.",
+)
 @options_of(TrainingSettings)
 def command(data: Path, output: Path, dense: str | None, **options: Any) -> None:
     """Train the paper's model on the images in DATA.

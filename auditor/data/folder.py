@@ -32,7 +32,11 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def read_folder(
-    folder: Path, classes: Sequence[str] | None = None, *, root: Path | None = None, progress: Progress | None = None
+    folder: Path,
+    classes: Sequence[str] | None = None,
+    *,
+    root: Path | None = None,
+    progress: Progress | None = None,
 ) -> ImageSet:
     """Read a folder that holds one folder of images per class.
 

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,21 +53,27 @@ def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.u
                 raise UnreadableImageError(
                     f"{image.width} x {image.height} pixels are more than {MAX_PIXELS // 10**6} million"
                 )
-            if getattr(image, "n_frames", 1) > 1:
-                raise UnreadableImageError(f"it holds {image.n_frames} frames; only single images are read")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise UnreadableImageError(f"it holds {frames} frames; only single images are read")
             image.load()
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
         raise UnreadableImageError("it has too many pixels") from error
-    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise whatever a damaged file makes them
-        if isinstance(error, Image.UnidentifiedImageError):
+    except Exception as error:
+        if isinstance(error, UnidentifiedImageError):
             raise UnreadableImageError("not an image that Pillow can read") from error
         raise UnreadableImageError(f"damaged: {error}") from error
     plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if channels == 1 else "RGB")
     if plain.size != size[::-1]:
         plain = plain.resize(size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(plain, dtype=np.uint8).reshape(*size, channels)
+
+
+def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bring pixels of 0 to 255 to images in [0, 1], the range on which epsilon is stated."""
+    return pixels.astype(np.float32) / np.float32(255)
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

@@ -74,9 +74,7 @@ class ExampleKeeper:
         attack, epsilon = self.cell
         image = self._images.images[place]
         number = len(self.examples) + 1
-        files = {
-            kind: f"{FOLDER}/{number:02d}-{kind}.png" for kind in ("original", "perturbation", "adversarial")
-        }
+        files = {kind: f"{FOLDER}/{number:02d}-{kind}.png" for kind in ("original", "perturbation", "adversarial")}
         (self._audit / FOLDER).mkdir(exist_ok=True)
         _save(self._audit / files["original"], original)
         _save(self._audit / files["perturbation"], (adversarial - original) / (2 * epsilon) + 0.5)
@@ -102,7 +100,8 @@ class ExampleKeeper:
 
     def _prediction(self, logits: NDArray[np.float32]) -> Prediction:
         return Prediction(
-            predicted=self._images.classes[int(logits.argmax())], confidence=float(confidences(logits[None])[0])
+            predicted=self._images.classes[int(logits.argmax())],
+            confidence=float(confidences(logits[None])[0]),
         )
 
 

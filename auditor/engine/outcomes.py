@@ -85,9 +85,7 @@ def _rows(images: ImageSet, outcomes: Outcomes) -> Iterator[list[object]]:
     for attack, epsilon, logits, distances in cells:
         predicted, confidence = logits.argmax(axis=1), confidences(logits)
         for i, image in enumerate(images.images):
-            size = (
-                [distances.linf[i], distances.l2[i], distances.psnr[i], distances.ssim[i]] if distances else [""] * 4
-            )
+            size = [distances.linf[i], distances.l2[i], distances.psnr[i], distances.ssim[i]] if distances else [""] * 4
             # str() of a NumPy number is the shortest text that reads back as the same number.
             yield [
                 image.id, "", images.classes[image.label], attack, epsilon,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.data.images import unit
 from auditor.engine.outcomes import Attacked, Outcomes
 from auditor.metrics.perceptibility import distances
 from auditor.progress import Progress, Silent
@@ -43,7 +44,7 @@ def run(
     done = 0
     with (progress or Silent()).task("Attacking", plan.passes * len(images)) as advance:
         for place, pixels in images.batches(subject.size, subject.channels, plan.batch_size):
-            batch = pixels.astype(np.float32) / 255
+            batch = unit(pixels)
             labels = images.labels[place]
             clock = time.perf_counter()
             clean = classifier.predict(batch, plan.batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import permutations
-from typing import Any, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
@@ -68,8 +68,12 @@ def performance(labels: Labels, logits: Logits, classes: Sequence[str]) -> Perfo
         accuracy=proportion_of(predicted == labels),
         confusion_matrix=matrix.tolist(),
         classification_report=classification_report(labels, predicted, classes),
-        sensitivity={classes[k]: proportion_of((predicted == k)[labels == k]) for k in per_class if (labels == k).any()},
-        specificity={classes[k]: proportion_of((predicted != k)[labels != k]) for k in per_class if (labels != k).any()},
+        sensitivity={
+            classes[k]: proportion_of((predicted == k)[labels == k]) for k in per_class if (labels == k).any()
+        },
+        specificity={
+            classes[k]: proportion_of((predicted != k)[labels != k]) for k in per_class if (labels != k).any()
+        },
         auroc={name: area for name, area in areas.items() if area},
         flips=flips,
         wrong_confidence=wrong_confidence,
@@ -89,7 +93,12 @@ def classification_report(labels: Labels, predicted: Labels, classes: Sequence[s
     # Numbers in the place of names: a class called "accuracy" would overwrite a row of scikit-learn's own.
     keys = [str(k) for k in range(len(classes))]
     report = sklearn_report(
-        labels, predicted, labels=range(len(classes)), target_names=keys, output_dict=True, zero_division=np.nan
+        labels,
+        predicted,
+        labels=range(len(classes)),
+        target_names=keys,
+        output_dict=True,
+        zero_division=np.nan,
     )
     return ClassificationReport(
         classes={name: _scores(report[key]) for name, key in zip(classes, keys, strict=True)},

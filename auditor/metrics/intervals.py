@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from auditor.record import Estimate, Proportion
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 LEVEL = 0.95
@@ -76,7 +76,7 @@ def _correlation(a: int, b: int, c: int, d: int) -> float:
     margins = (a + b) * (c + d) * (a + c) * (b + d)
     if margins == 0:
         return 0.0
-    cross = a * d - b * c
+    cross = float(a * d - b * c)
     if cross > 0:
         cross = max(cross - (a + b + c + d) / 2, 0)
     return cross / math.sqrt(margins)
@@ -124,6 +124,6 @@ def hanley_mcneil_error(area: float, positives: int, negatives: int, *, balanced
     """
     q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
     mean = (positives + negatives) / 2
-    m, n = (mean, mean) if balanced else (positives, negatives)
+    m, n = (mean, mean) if balanced else (float(positives), float(negatives))
     variance = area * (1 - area) + (m - 1) * (q1 - area * area) + (n - 1) * (q2 - area * area)
     return math.sqrt(max(variance, 0.0) / (positives * negatives))

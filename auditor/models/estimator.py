@@ -45,11 +45,11 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
         images = tf.TensorSpec((None, *input_shape), tf.float32)
         targets = tf.TensorSpec((None, classes), tf.float32)
 
-        @tf.function(input_signature=[images])
+        @tf.function(input_signature=[images])  # type: ignore[untyped-decorator]
         def logits(x: Any) -> Any:
             return forward(x)
 
-        @tf.function(input_signature=[images, targets])
+        @tf.function(input_signature=[images, targets])  # type: ignore[untyped-decorator]
         def gradient(x: Any, y: Any) -> Any:
             # Only the images are watched: no gradient of a weight is ever computed.
             with tf.GradientTape(watch_accessed_variables=False) as tape:

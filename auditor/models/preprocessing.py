@@ -15,7 +15,7 @@ from auditor.errors import BadInputError
 from auditor.metrics.intervals import paired_difference, proportion_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -49,7 +49,7 @@ class Mode:
         ordered = images[..., ::-1] if self.bgr else images
         if self.scale == (1.0,) and self.offset == (0.0,):
             return ordered
-        return ordered * np.float32(self.scale) + np.float32(self.offset)
+        return ordered * np.array(self.scale, np.float32) + np.array(self.offset, np.float32)
 
     @property
     def input_range(self) -> tuple[float, float]:
@@ -57,12 +57,7 @@ class Mode:
         return min(self.offset), max(a + b for a, b in zip(self.scale, self.offset, strict=True))
 
 
-def _standardised(mean: Sequence[float], deviation: Sequence[float]) -> dict[str, tuple[float, ...]]:
-    return {
-        "scale": tuple(1 / d for d in deviation),
-        "offset": tuple(-m / d for m, d in zip(mean, deviation, strict=True)),
-    }
-
+_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 #: The conventions met in the wild, by name; the last three are those of `keras.applications`.
 MODES: dict[str, Mode] = {
@@ -77,7 +72,8 @@ MODES: dict[str, Mode] = {
         ),
         Mode(
             "torch", "RGB, ImageNet mean and standard deviation",
-            **_standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+            tuple(1 / d for d in _IMAGENET_DEVIATION),
+            tuple(-m / d for m, d in zip(_IMAGENET_MEAN, _IMAGENET_DEVIATION, strict=True)),
         ),
     )
 }  # fmt: skip

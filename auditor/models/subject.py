@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path  # noqa: TC003 - the annotations of a dataclass are read at run time
-from typing import Any, Literal, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -103,7 +103,9 @@ def load(path: Path) -> Subject:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInputError(f"{path} cannot be loaded as a Keras model: {reason}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise BadInputError(f"{path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is needed.")
+        raise BadInputError(
+            f"{path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is needed."
+        )
     shape, output = model.inputs[0].shape, model.outputs[0].shape
     if len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
         raise BadInputError(
@@ -123,7 +125,9 @@ def _to_logits(path: Path, model: Any) -> tuple[Any, Head]:
         last = last.layers[-1]
     if isinstance(last, keras.layers.Softmax):
         if last is not model.layers[-1]:
-            raise BadInputError(f"{path} ends in a nested Softmax layer; save it flat, or with softmax as an activation.")
+            raise BadInputError(
+                f"{path} ends in a nested Softmax layer; save it flat, or with softmax as an activation."
+            )
         return keras.Model(model.inputs, last.input), "softmax"
     activation = getattr(last, "activation", keras.activations.linear)
     if activation is keras.activations.softmax:

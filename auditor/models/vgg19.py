@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import BadInputError
 from auditor.models.backend import keras as load_keras
 
 if TYPE_CHECKING:
-    from auditor.sidecar import TrainingSettings
+    from pathlib import Path
+
+    from auditor.settings import TrainingSettings
 
 #: Convolutions and filters of the five blocks (Simonyan and Zisserman 2015, configuration E).
 _BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))

@@ -64,7 +64,14 @@ class _Canvas:
         )
 
     def text(
-        self, x: float, y: float, words: str, *, anchor: str = "middle", colour: str = "muted", bold: bool = False
+        self,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        anchor: str = "middle",
+        colour: str = "muted",
+        bold: bool = False,
     ) -> None:
         weight = ' font-weight="600"' if bold else ""
         self.marks.append(
@@ -112,9 +119,7 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
         series.setdefault(attack.name, []).append((attack.epsilon, attack.accuracy))
     epsilons = sorted({attack.epsilon for attack in record.attacks})
     spoken = "; ".join(f"{epsilon_words(a.epsilon)}: {percent(a.accuracy.value)}" for a in record.attacks)
-    canvas = _Canvas(
-        640, 290, f"Accuracy against epsilon. Clean: {percent(record.clean.accuracy.value)}. {spoken}."
-    )
+    canvas = _Canvas(640, 290, f"Accuracy against epsilon. Clean: {percent(record.clean.accuracy.value)}. {spoken}.")
     frame = _Frame(canvas, 48, 600, 16, 234)
     frame.percent_axis()
     low, high = math.log(epsilons[0]), math.log(epsilons[-1])
@@ -134,7 +139,12 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
     for values in series.values():
         band = [(x(e), frame.y(a.high)) for e, a in values] + [(x(e), frame.y(a.low)) for e, a in reversed(values)]
         canvas.area(band, "attack", 0.16)
-        canvas.line([(clean_x, frame.y(clean.value)), (x(values[0][0]), frame.y(values[0][1].value))], "muted", 1, "3 3")
+        canvas.line(
+            [(clean_x, frame.y(clean.value)), (x(values[0][0]), frame.y(values[0][1].value))],
+            "muted",
+            1,
+            "3 3",
+        )
         canvas.line([(x(e), frame.y(a.value)) for e, a in values], "attack", 2)
         for epsilon, accuracy in values:
             canvas.dot(x(epsilon), frame.y(accuracy.value), "attack", 3.5)
@@ -152,12 +162,13 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
 def before_and_after(record: AuditRecord, attacked: Estimate, label: str) -> Markup:
     """Accuracy before and after the attack at the headline epsilon (the paper's Fig. 5)."""
     clean = record.clean.accuracy
-    canvas = _Canvas(
-        300, 270, f"Accuracy before the attack {figure(clean)}, after the attack {figure(attacked)}."
-    )
+    canvas = _Canvas(300, 270, f"Accuracy before the attack {figure(clean)}, after the attack {figure(attacked)}.")
     frame = _Frame(canvas, 44, 292, 26, 226)
     frame.percent_axis()
-    for centre, estimate, colour, words in ((110, clean, "clean", "no attack"), (230, attacked, "attack", label)):
+    for centre, estimate, colour, words in (
+        (110, clean, "clean", "no attack"),
+        (230, attacked, "attack", label),
+    ):
         canvas.box(centre - 32, frame.y(estimate.value), 64, frame.lower - frame.y(estimate.value), colour)
         canvas.whisker(centre, frame.y(estimate.low), frame.y(estimate.high), "ink")
         canvas.text(centre, frame.y(estimate.high) - 7, percent(estimate.value), colour="ink", bold=True)
@@ -215,7 +226,7 @@ def training_curve(history: Sequence[Epoch], quantity: str) -> Markup:
         return frame.left + 8 + (frame.right - frame.left - 16) * ((epoch - 1) / (epochs - 1) if epochs > 1 else 0.5)
 
     for epoch in range(1, epochs + 1):
-        if epoch == epochs or (epoch - 1) % max(1, math.ceil(epochs / 7)) == 0 and epochs - epoch > epochs / 12:
+        if epoch == epochs or ((epoch - 1) % max(1, math.ceil(epochs / 7)) == 0 and epochs - epoch > epochs / 12):
             canvas.text(x(epoch), 224, str(epoch))
     canvas.text((frame.left + frame.right) / 2, 243, "epoch")
     for values, colour, dash, words, place in (

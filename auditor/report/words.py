@@ -94,9 +94,7 @@ def headline(record: AuditRecord) -> list[str]:
 
 
 def _long(estimate: Estimate) -> str:
-    return (
-        f"{percent(estimate.value)} (95% interval {_bound(estimate.low)} to {_bound(estimate.high)}%)"
-    )
+    return f"{percent(estimate.value)} (95% interval {_bound(estimate.low)} to {_bound(estimate.high)}%)"
 
 
 def _bound(value: float) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from scipy.ndimage import rotate
 
-from auditor.data.images import RESIZE
+from auditor.data.images import RESIZE, unit
 from auditor.environment import describe, now
 from auditor.errors import BadInputError
 from auditor.files import make_folder, replacing, sha256_file, write_text
@@ -26,7 +26,7 @@ from auditor.models.backend import keras as load_keras
 from auditor.models.preprocessing import MODES
 from auditor.progress import Progress, Silent
 from auditor.record import CleanResult, Skipped
-from auditor.sidecar import Epoch, Sidecar, Split, SplitImage, TrainingSettings, sidecar_path
+from auditor.sidecar import Epoch, Sidecar, Split, SplitImage, sidecar_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from auditor.data.imageset import ImageSet
+    from auditor.settings import TrainingSettings
 
 #: Cost of training the head on an image's features, as a share of one pass of the image through the base.
 _HEAD_COST = 0.02
@@ -84,7 +85,7 @@ class _Trainee:
 
     def inputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Bring pixels of 0 to 255 to what the model expects."""
-        result: NDArray[np.float32] = np.asarray(self._mode.apply(pixels.astype(np.float32) / 255), dtype=np.float32)
+        result: NDArray[np.float32] = np.asarray(self._mode.apply(unit(pixels)), dtype=np.float32)
         return result
 
     def features(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -151,9 +152,7 @@ def train(
         logits = _test_logits(trainee, batches)
         labels = test_set.labels
         classes = list(train_set.classes)
-        test = CleanResult(
-            **performance(labels, logits, classes).model_dump(), calibration=calibration(labels, logits)
-        )
+        test = CleanResult(**performance(labels, logits, classes).model_dump(), calibration=calibration(labels, logits))
     with replacing(output) as temporary:
         trainee.full.save(temporary)
     sidecar = Sidecar(
@@ -184,7 +183,12 @@ class _Batches:
     """What the trained part of the model is shown, in batches: features where the base is frozen, else images."""
 
     def __init__(
-        self, trainee: _Trainee, train_set: ImageSet, test_set: ImageSet, settings: TrainingSettings, scratch: Path
+        self,
+        trainee: _Trainee,
+        train_set: ImageSet,
+        test_set: ImageSet,
+        settings: TrainingSettings,
+        scratch: Path,
     ) -> None:
         self._trainee, self._train, self._test, self._settings = trainee, train_set, test_set, settings
         self._size = (settings.image_size, settings.image_size)

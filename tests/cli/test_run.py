@@ -58,7 +58,9 @@ def test_skipped_files_are_told(capsys, trained, data, tmp_path):
     assert code == 0
     assert "red/text.jpg: not an image" in " ".join(out.split())
     record = read_record(tmp_path / "audit")
-    assert [(file.path, file.reason) for file in record.data.skipped] == [("red/text.jpg", "not an image that Pillow can read")]
+    assert [(file.path, file.reason) for file in record.data.skipped] == [
+        ("red/text.jpg", "not an image that Pillow can read")
+    ]
     assert record.data.split == "all images"
     assert record.data.train_overlap == 0
     assert "red/text.jpg" in (tmp_path / "audit" / "report.html").read_text()
@@ -200,7 +202,12 @@ def test_an_interruption_ends_with_130_and_no_record(trained, tmp_path):
     command = [sys.executable, "-m", "auditor", "run", trained.model, folder, "-o", tmp_path / "audit"]
     steps = ",".join(f"{n}/255" for n in range(1, 200))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    running = subprocess.Popen([*map(str, command), "--eps", steps, "--batch-size", "8"], stderr=subprocess.PIPE, text=True, env=environment)
+    running = subprocess.Popen(
+        [*map(str, command), "--eps", steps, "--batch-size", "8"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "audit" / "examples").is_dir():
         assert running.poll() is None, running.stderr.read()
@@ -234,7 +241,8 @@ def test_help_imports_nothing_heavy():
     code = (
         "import sys\nfrom auditor.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras', 'art', 'sklearn', 'weasyprint'}))"
+        "heavy = {'tensorflow', 'keras', 'art', 'sklearn', 'weasyprint'}\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & heavy))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"

@@ -3,7 +3,18 @@ import pytest
 from auditor.cli.main import main
 from auditor.sidecar import read_sidecar
 
-QUICK = ["--weights", "random", "--width", "0.05", "--image-size", "32", "--epochs", "2", "--rotated-copies", "1"]
+QUICK = [
+    "--weights",
+    "random",
+    "--width",
+    "0.05",
+    "--image-size",
+    "32",
+    "--epochs",
+    "2",
+    "--rotated-copies",
+    "1",
+]
 
 
 def medaudit(capsys, *arguments):
@@ -15,7 +26,18 @@ def medaudit(capsys, *arguments):
 
 def test_train_writes_model_record_and_report(capsys, data, tmp_path):
     code, out, err = medaudit(
-        capsys, "train", data, "-o", tmp_path / "m.keras", *QUICK, "--dense", "8,4", "--seed", "3", "--per-class", "20"
+        capsys,
+        "train",
+        data,
+        "-o",
+        tmp_path / "m.keras",
+        *QUICK,
+        "--dense",
+        "8,4",
+        "--seed",
+        "3",
+        "--per-class",
+        "20",
     )
     assert code == 0, err
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -51,7 +51,7 @@ def test_a_file_that_changes_is_noticed(tmp_path):
     folder = draw_folder(tmp_path, 2)
     found = read_folder(folder)
     draw(1, 99).save(folder / "red" / "001.png")
-    with pytest.raises(BadInputError, match="001.png changed"):
+    with pytest.raises(BadInputError, match=r"001\.png changed"):
         found.pixels((8, 8), 3, 0, 4)
 
 

@@ -70,7 +70,10 @@ def bomb():
         (b"just some text", "not an image"),
         (encoded(Image.effect_noise((64, 64), 60).convert("RGB"), "JPEG")[:-400], "damaged"),
         (encoded(Image.new("F", (4, 4)), "TIFF"), "mode F"),
-        (encoded(Image.new("L", (4, 4)), "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 9)]), "2 frames"),
+        (
+            encoded(Image.new("L", (4, 4)), "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 9)]),
+            "2 frames",
+        ),
         (bomb(), "pixels"),
     ],
 )

@@ -49,7 +49,12 @@ def test_draw_per_class():
 
 def test_all_images_without_a_record(data):
     found = find_test_set(data, None, None)
-    assert (found.chosen, found.train_overlap, found.left_out, len(found.images)) == ("all images", None, 0, 60)
+    assert (found.chosen, found.train_overlap, found.left_out, len(found.images)) == (
+        "all images",
+        None,
+        0,
+        60,
+    )
 
 
 def split_of(train, test):

@@ -11,9 +11,7 @@ def test_cost_of_a_sweep_is_one_gradient_and_a_pass_for_each_epsilon():
     assert len(plan.cells) == 5
 
 
-@pytest.mark.parametrize(
-    ("steps", "headline"), [((0.5, 1, 2, 4, 8), 2), ((1, 4), 1), ((8,), 8), ((1.9, 2.2), 1.9)]
-)
+@pytest.mark.parametrize(("steps", "headline"), [((0.5, 1, 2, 4, 8), 2), ((1, 4), 1), ((8,), 8), ((1.9, 2.2), 1.9)])
 def test_headline_is_the_nearest_to_two(steps, headline):
     plan = Plan((ATTACKS["fgsm"],), tuple(e / 255 for e in steps), 16)
     assert plan.headline * 255 == pytest.approx(headline)

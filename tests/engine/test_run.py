@@ -76,9 +76,7 @@ def test_seconds_are_told(ran):
 def test_examples_are_the_first_correct_images_of_each_class(ran):
     images, outcomes, _, keeper, _, folder = ran
     correct = outcomes.clean.argmax(1) == images.labels
-    expected = {
-        images.images[i].id for label in (0, 1) for i in np.flatnonzero(correct & (images.labels == label))[:2]
-    }
+    expected = {images.images[i].id for label in (0, 1) for i in np.flatnonzero(correct & (images.labels == label))[:2]}
     assert {example.id for example in keeper.examples} == expected
     for example in keeper.examples:
         place = [image.id for image in images.images].index(example.id)

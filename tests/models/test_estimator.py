@@ -17,7 +17,9 @@ def subject(trained):
 @pytest.fixture(scope="module")
 def batch(data):
     images = read_folder(data)
-    return images.pixels((32, 32), 3, 20, 40).astype(np.float32) / 255, np.eye(2, dtype=np.float32)[images.labels[20:40]]
+    return images.pixels((32, 32), 3, 20, 40).astype(np.float32) / 255, np.eye(2, dtype=np.float32)[
+        images.labels[20:40]
+    ]
 
 
 def plain_art(trained, *, logits):

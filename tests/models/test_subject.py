@@ -7,14 +7,18 @@ from auditor.models.subject import load
 
 
 def network(*last, shape=(12, 12, 3)):
-    return keras.Sequential([keras.Input(shape), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), *last])
+    return keras.Sequential(
+        [keras.Input(shape), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), *last]
+    )
 
 
 HEADS = {
     "softmax": lambda: network(keras.layers.Dense(3, activation="softmax")),
     "softmax layer": lambda: network(keras.layers.Dense(3), keras.layers.Softmax()),
     "softmax activation": lambda: network(keras.layers.Dense(3), keras.layers.Activation("softmax")),
-    "nested": lambda: keras.Sequential([keras.Input((12, 12, 3)), network(keras.layers.Dense(3, activation="softmax"))]),
+    "nested": lambda: keras.Sequential(
+        [keras.Input((12, 12, 3)), network(keras.layers.Dense(3, activation="softmax"))]
+    ),
     "logits": lambda: network(keras.layers.Dense(3)),
 }
 
@@ -29,7 +33,12 @@ def test_heads_become_logits(head, suffix, tmp_path):
     before = model.predict(images, verbose=0)
     subject = load(path)
     assert subject.head == ("logits" if head == "logits" else "softmax")
-    assert (subject.input_shape, subject.outputs, subject.size, subject.channels) == ((12, 12, 3), 3, (12, 12), 3)
+    assert (subject.input_shape, subject.outputs, subject.size, subject.channels) == (
+        (12, 12, 3),
+        3,
+        (12, 12),
+        3,
+    )
     logits = subject.classifier.predict(images, 3)
     answer = logits if head == "logits" else keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     assert np.allclose(answer, before, atol=1e-5)
@@ -39,7 +48,9 @@ def test_heads_become_logits(head, suffix, tmp_path):
 
 def test_a_saturated_softmax_still_has_a_gradient(tmp_path):
     # The cross-entropy of these probabilities is exactly 0 in float32, and so is its gradient.
-    model = network(keras.layers.Dense(2, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(0, 5)))
+    model = network(
+        keras.layers.Dense(2, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(0, 5))
+    )
     model.save(tmp_path / "model.h5")
     subject = load(tmp_path / "model.h5")
     images = np.random.default_rng(0).random((4, 12, 12, 3), dtype=np.float32)
@@ -51,7 +62,14 @@ def test_a_saturated_softmax_still_has_a_gradient(tmp_path):
 
 
 def test_own_preprocessing_is_found(tmp_path):
-    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255, name="scale"), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Rescaling(1 / 255, name="scale"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
     model.save(tmp_path / "m.keras")
     assert load(tmp_path / "m.keras").own_preprocessing == "scale"
 

@@ -55,7 +55,9 @@ def test_everything_lies_inside_the_canvas(audited, trained):
 
 @pytest.mark.parametrize("epochs", [1, 2, 15, 100])
 def test_training_curve_of_any_length(epochs):
-    history = [Epoch(epoch=n, loss=1 / n, accuracy=1 - 1 / n, val_loss=2 / n, val_accuracy=0.5) for n in range(1, epochs + 1)]
+    history = [
+        Epoch(epoch=n, loss=1 / n, accuracy=1 - 1 / n, val_loss=2 / n, val_accuracy=0.5) for n in range(1, epochs + 1)
+    ]
     shown = texts(charts.training_curve(history, "loss"))
     assert str(epochs) in shown
     assert len([text for text in shown if text.isdigit()]) <= 9

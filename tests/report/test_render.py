@@ -79,7 +79,9 @@ def test_pdf_has_pages_bookmarks_and_running_headers(audited):
     pdf = pypdf.PdfReader(audited.reports.pdf)
     assert audited.reports.pdf.stat().st_size < 6e6
     titles = [str(item.title) for item in pdf.outline[0:] if not isinstance(item, list)]
-    nested = [str(item.title) for part in pdf.outline if isinstance(part, list) for item in part if not isinstance(item, list)]
+    nested = [
+        str(item.title) for part in pdf.outline if isinstance(part, list) for item in part if not isinstance(item, list)
+    ]
     assert any("Threat model" in title for title in titles + nested)
     for number, sheet in enumerate(pdf.pages, start=1):
         text = sheet.extract_text()
@@ -154,7 +156,10 @@ def test_templates_are_found_in_a_checkout():
 def test_templates_are_shipped_in_the_wheel_and_found_there(audited, tmp_path):
     root = rendering.templates_folder().parent
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=root, check=True, capture_output=True
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=root,
+        check=True,
+        capture_output=True,
     )
     wheel = next(tmp_path.glob("*.whl"))
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
@@ -166,9 +171,10 @@ def test_templates_are_shipped_in_the_wheel_and_found_there(audited, tmp_path):
     folder.mkdir()
     record = audited.record.model_copy(update={"examples": []})
     (folder / "results.json").write_text(record.model_dump_json())
+    first = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r});"
     # An isolated interpreter finds the package in the unpacked wheel and nowhere else.
     found = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {code}", str(folder)],
+        [sys.executable, "-I", "-c", f"{first} {code}", str(folder)],
         cwd=tmp_path, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert found.stdout.strip() == str(tmp_path / "site" / "auditor" / "templates")

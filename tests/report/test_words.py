@@ -40,6 +40,8 @@ def test_a_failed_attack_is_not_called_robust(audited):
     record = audited.record
     attack = record.attacks[1]
     still = attack.model_copy(update={"perceptibility": attack.perceptibility.model_copy(update={"unchanged": 5})})
-    text = " ".join(words.headline(record.model_copy(update={"attacks": [record.attacks[0], still, record.attacks[2]]})))
+    text = " ".join(
+        words.headline(record.model_copy(update={"attacks": [record.attacks[0], still, record.attacks[2]]}))
+    )
     assert "left 5 images exactly as they were" in text
     assert "no sign of robustness" in text

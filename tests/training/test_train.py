@@ -111,11 +111,22 @@ def test_the_defaults_are_the_papers():
     paper = TrainingSettings()
     assert (paper.image_size, paper.dropout, paper.dense) == (224, 0.25, (128, 64))
     assert (paper.learning_rate, paper.epochs, paper.batch_size) == (1e-4, 15, 32)
-    assert (paper.test_fraction, paper.rotation, paper.weights, paper.train_base) == (0.3, 15, "imagenet", False)
+    assert (paper.test_fraction, paper.rotation, paper.weights, paper.train_base) == (
+        0.3,
+        15,
+        "imagenet",
+        False,
+    )
 
 
 def test_the_report_holds_curves_table_and_matrix(trained):
     text = trained.reports.html.read_text()
-    for words in ("Course of the training", "Classification report", "Confusion matrix", "learning rate", "Loss by epoch"):
+    for words in (
+        "Course of the training",
+        "Classification report",
+        "Confusion matrix",
+        "learning rate",
+        "Loss by epoch",
+    ):
         assert words in text
     assert trained.reports.pdf.is_file()
