@@ -68,8 +68,9 @@ class _Trainee:
         self._mode = MODES[settings.preprocessing]
         self.base, head = vgg19.build(settings, classes, weights)
         self.full = vgg19.join(self.base, head)
-        #: What gradient descent runs on: all of it, or the head alone.
-        self.trained = self.full if settings.train_base else head
+        # What gradient descent runs on. Not `full` itself: a compiled model is saved with its optimiser, three
+        # times as large.
+        self.trained = vgg19.join(self.base, head) if settings.train_base else head
         self.trained.compile(
             optimizer=keras.optimizers.Adam(settings.learning_rate),
             loss="categorical_crossentropy",

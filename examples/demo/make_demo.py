@@ -92,8 +92,6 @@ def main() -> None:
         draw_all(folder / "test", HELD_OUT, seed=2)
         result = train(folder, folder / "model.h5", SETTINGS)
         print(f"held-out accuracy {result.sidecar.test.accuracy.value:.1%}")
-        for epoch in result.sidecar.history:
-            print(epoch)
         target.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target / "data", ignore_errors=True)
         shutil.copytree(folder / "test", target / "data")

@@ -66,6 +66,8 @@ def test_a_base_in_training_changes(data, tmp_path):
     settings = SMALL.model_copy(update={"epochs": 1, "width": 0.05, "train_base": True})
     result = train(data, tmp_path / "m.h5", settings)
     assert result.sidecar.trainable_parameters == result.sidecar.parameters
+    # Weights of four bytes, and no state of the optimiser.
+    assert result.model.stat().st_size < 4 * result.sidecar.parameters + 200_000
 
 
 def test_training_is_reproducible(data, tmp_path):

@@ -1,0 +1,52 @@
+"""On real images and weights; skipped where they are absent."""
+
+import numpy as np
+import pytest
+
+from auditor import AuditSettings, TrainingSettings, audit, train
+from auditor.data.folder import read_folder
+from auditor.data.split import stratified
+from auditor.models import vgg19
+from auditor.models.preprocessing import MODES
+
+
+@pytest.fixture(scope="module")
+def images(real):
+    return real / "data" / "isic-malignant-vs-benign"
+
+
+@pytest.fixture(scope="module")
+def weights(real):
+    return real / "weights" / "vgg19_imagenet_notop.h5"
+
+
+def test_all_images_are_read_and_split_as_in_the_paper(images):
+    found = read_folder(images)
+    assert found.per_class == {"benign": 500, "malignant": 500}
+    assert not found.skipped
+    train_set, test_set = stratified(found, 0.3, 0)
+    assert (len(train_set), len(test_set)) == (700, 300)
+
+
+def test_the_weight_file_fills_the_base(weights):
+    settings = TrainingSettings(weights=weights.name, image_size=32)
+    base, _ = vgg19.build(settings, 2, weights)
+    assert base.count_params() == 20_024_384
+    # Its mean response to the ImageNet mean image is that of trained filters, not of random ones.
+    grey = MODES["caffe"].apply(np.full((1, 32, 32, 3), 0.45, np.float32))
+    assert np.isfinite(base(grey)).all()
+
+
+def test_both_parts_of_the_paper_at_a_small_size(images, weights, tmp_path):
+    settings = TrainingSettings(
+        weights=str(weights), image_size=32, per_class=100, epochs=8, rotated_copies=1, learning_rate=1e-3, seed=1
+    )
+    trained = train(images, tmp_path / "small.h5", settings)
+    assert trained.sidecar.test.accuracy.of == 60
+    # Well above chance: the lower bound of the interval, not the estimate.
+    assert trained.sidecar.test.accuracy.low > 0.5
+    record = audit(trained.model, images, tmp_path / "audit", AuditSettings(critical=("malignant", "benign"))).record
+    assert record.data.split == "recorded split"
+    assert record.data.images == 60
+    assert record.clean.confusion_matrix == trained.sidecar.test.confusion_matrix
+    assert min(attack.accuracy.value for attack in record.attacks) < record.clean.accuracy.low
