@@ -10,12 +10,13 @@ In a few lines::
     render(result.folder)
 """
 
-from auditor.api import AuditResult, TrainResult, audit, render, train
-from auditor.errors import BadInputError, MedauditError
+from auditor.api import AuditResult, TrainResult, audit, forecast, render, resume, train
+from auditor.errors import AuditInterrupted, BadInputError, MedauditError
 from auditor.record import AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
 
 __all__ = [
+    "AuditInterrupted",
     "AuditRecord",
     "AuditResult",
     "AuditSettings",
@@ -24,7 +25,9 @@ __all__ = [
     "TrainResult",
     "TrainingSettings",
     "audit",
+    "forecast",
     "read_record",
     "render",
+    "resume",
     "train",
 ]

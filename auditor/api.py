@@ -1,32 +1,26 @@
-"""What medaudit does, as three functions: `train`, `audit`, `render`. The command line is a thin layer over them."""
+"""What medaudit does, as functions: `train`, `audit`, `resume`, `forecast`, `render`.
+
+The command line is a thin layer over them.
+"""
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import BadInputError
-from auditor.files import make_folder, write_text
 from auditor.progress import Progress, Silent
-from auditor.record import FILE_NAME, AuditInfo, AuditRecord, read_record
+from auditor.record import AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from os import PathLike
 
+    from auditor.auditing import Forecast
     from auditor.report.render import Rendered
     from auditor.sidecar import Sidecar
-
-#: Name of the table of predictions in an audit's folder.
-PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -114,62 +108,63 @@ def audit(
 
     Raises:
         BadInputError: if the model, the data or an option cannot be used; nothing is left behind.
+        AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
-    from auditor.assessment import NO_VERDICT, assess_attack, assess_clean
-    from auditor.attacks import ATTACKS
-    from auditor.data.folder import class_folders
-    from auditor.engine.examples import ExampleKeeper
-    from auditor.engine.outcomes import predictions_csv
-    from auditor.engine.plan import Plan, fitting_batch_size
-    from auditor.engine.run import run
-    from auditor.environment import describe
-    from auditor.metrics.classification import direction
-    from auditor.preparation import prepare
+    from auditor.auditing import begin, carry_out, new_folder
 
-    chosen, listener = settings or AuditSettings(), progress or Silent()
-    started, clock = datetime.now(UTC), time.perf_counter()
-    if unknown := [name for name in chosen.attacks if name not in ATTACKS]:
-        raise BadInputError(f"There is no attack named {', '.join(unknown)}; there are {', '.join(ATTACKS)}.")
-    class_folders(Path(data))
+    started = datetime.now(UTC)
     identity = f"{Path(model).stem}-{started:%Y%m%dT%H%M%SZ}"
-    with _new_folder(Path(output) if output is not None else Path("audits") / identity) as folder:
-        prepared = prepare(Path(model), Path(data), chosen, listener)
-        subject, images = prepared.subject, prepared.tests.images
-        plan = Plan(
-            tuple(ATTACKS[name] for name in chosen.attacks),
-            chosen.epsilons,
-            chosen.batch_size or fitting_batch_size(subject.input_shape),
-        )
-        timings = {"prepare": time.perf_counter() - clock}
-        keeper = ExampleKeeper(folder, images, chosen.attacks[0], plan.headline)
-        outcomes, seconds = run(subject, images, plan, keeper, listener)
-        record = AuditRecord(
-            verdict=NO_VERDICT,
-            audit=AuditInfo(
-                id=identity,
-                status="finished",
-                started=f"{started:%Y-%m-%dT%H:%M:%SZ}",
-                finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-                tool_version=version("medaudit"),
-                command=_command(prepared.model.path, prepared.data.path, chosen),
-                seed=None,
-                config=chosen,
-                batch_size=plan.batch_size,
-            ),
-            model=prepared.model,
-            data=prepared.data,
-            headline_epsilon=plan.headline,
-            critical=direction(*chosen.critical) if chosen.critical else None,
-            clean=assess_clean(outcomes, images.classes),
-            attacks=[assess_attack(outcomes, attack, epsilon, images.classes) for attack, epsilon in plan.cells],
-            examples=keeper.examples,
-            environment=describe(),
-            timings={**timings, **seconds, "total": time.perf_counter() - clock},
-        )
-        write_text(folder / PREDICTIONS, predictions_csv(images, outcomes))
-        # Last, in one step: a folder with a record is a finished audit.
-        write_text(folder / FILE_NAME, record.model_dump_json(indent=1))
+    chosen, listener = settings or AuditSettings(), progress or Silent()
+    with new_folder(Path(output) if output is not None else Path("audits") / identity) as folder:
+        work = begin(folder, Path(model), Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener)
+    record = carry_out(work, listener)
     return AuditResult(record, folder, render(folder, record))
+
+
+def resume(
+    folder: str | PathLike[str],
+    model: str | PathLike[str] | None = None,
+    data: str | PathLike[str] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> AuditResult:
+    """Go on with an audit that was interrupted; no finished batch is computed again.
+
+    Args:
+        folder: of the audit.
+        model: where the model lies now, if it was moved.
+        data: where the data lie now, if they were moved.
+        progress: told of the work.
+
+    Raises:
+        BadInputError: if the folder holds no unfinished audit, or the model, the data or anything else that
+            the figures depend on has changed.
+        AuditInterrupted: if it is interrupted again.
+    """
+    from auditor.auditing import carry_out, reopen
+
+    listener = progress or Silent()
+    place = Path(folder)
+    work = reopen(place, Path(model) if model else None, Path(data) if data else None, listener)
+    record = carry_out(work, listener)
+    return AuditResult(record, place, render(place, record))
+
+
+def forecast(
+    model: str | PathLike[str],
+    data: str | PathLike[str],
+    settings: AuditSettings | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Forecast:
+    """Say what an audit would do, and what it would take on this machine by a short trial; writes nothing.
+
+    Raises:
+        BadInputError: if the model, the data or an option cannot be used.
+    """
+    from auditor.auditing import estimate
+
+    return estimate(Path(model), Path(data), settings or AuditSettings(), progress or Silent())
 
 
 def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Rendered:
@@ -185,36 +180,3 @@ def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Re
     from auditor.report.render import render_audit
 
     return render_audit(Path(folder), record or read_record(Path(folder)))
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """Make the folder of an audit; if the audit fails, remove what it wrote."""
-    existed = folder.is_dir()
-    if folder.exists() and (not existed or any(folder.iterdir())):
-        raise BadInputError(f"{folder} exists already and is not empty; choose another folder with -o.")
-    make_folder(folder)
-    try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if existed:
-            folder.mkdir(exist_ok=True)
-        raise
-
-
-def _command(model: str, data: str, settings: AuditSettings) -> str:
-    """Build the command that repeats an audit from the folder of its model and data."""
-    words = ["medaudit", "run", model, data]
-    if settings.attacks != AuditSettings().attacks:
-        words += [f"--attack={name}" for name in settings.attacks]
-    words.append("--eps=" + ",".join(f"{epsilon * 255:.10g}/255" for epsilon in settings.epsilons))
-    if settings.preprocessing:
-        words.append(f"--preprocessing={settings.preprocessing}")
-    if settings.classes:
-        words += [f"--class={name}" for name in settings.classes]
-    if settings.critical:
-        words.append(f"--critical={':'.join(settings.critical)}")
-    if settings.batch_size:
-        words.append(f"--batch-size={settings.batch_size}")
-    return shlex.join(words)

@@ -1,5 +1,13 @@
 """The errors a user can meet, each with the exit code of the command line."""
 
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class MedauditError(Exception):
     """Base of every expected error: one or two plain sentences that name the file and the remedy.
@@ -15,3 +23,15 @@ class BadInputError(MedauditError):
     """The model, the data or an option cannot be used as given (exit code 2)."""
 
     exit_code = 2
+
+
+class AuditInterrupted(KeyboardInterrupt):
+    """An audit was interrupted; what was done is kept in its folder.
+
+    Attributes:
+        folder: of the audit.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"interrupted. Go on with: medaudit run --resume {shlex.quote(str(folder))}")
+        self.folder = folder

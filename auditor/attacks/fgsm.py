@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditor.attacks.interface import Attack
+from auditor.engine.cost import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,6 @@ class FGSM(Attack):
     norm = "L-inf"
     knowledge = "white-box"
     reference = "Goodfellow, Shlens and Szegedy 2015, arXiv:1412.6572"
-    passes = 3.0
-    shared_passes = 3.0
 
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
@@ -39,6 +38,11 @@ class FGSM(Attack):
             "clip_min": 0.0,
             "clip_max": 1.0,
         }
+
+    def cost(self, epsilons: int) -> Cost:
+        """One gradient: its sign is the same at every epsilon."""
+        del epsilons
+        return Cost(gradients=1)
 
     def generate(
         self,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from auditor.engine.cost import Cost
     from auditor.models.estimator import LogitsClassifier
 
 
@@ -23,8 +24,6 @@ class Attack(ABC):
         norm: the norm that epsilon bounds.
         knowledge: `white-box`, `score-based` or `decision-based`.
         reference: where it was published.
-        passes: cost in forward passes of one image, apart from judging the result; a gradient counts as two.
-        shared_passes: the part of `passes` that is spent once however many values of epsilon are tried.
     """
 
     name: ClassVar[str]
@@ -32,13 +31,15 @@ class Attack(ABC):
     norm: ClassVar[str]
     knowledge: ClassVar[str]
     reference: ClassVar[str]
-    passes: ClassVar[float]
-    shared_passes: ClassVar[float]
 
     @property
     @abstractmethod
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
         """Every parameter but epsilon, for the record."""
+
+    @abstractmethod
+    def cost(self, epsilons: int) -> Cost:
+        """Cost of crafting one image at that many values of epsilon, apart from judging the results."""
 
     @abstractmethod
     def generate(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from importlib import import_module
 
 import click
 
-from auditor.errors import MedauditError
+from auditor.errors import AuditInterrupted, MedauditError
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
@@ -58,13 +59,15 @@ def cli(state: dict[str, bool], debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     state = {"debug": False}
+    # A service manager stops a program with SIGTERM: it is to end as cleanly as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(arguments, prog_name="medaudit", standalone_mode=False, obj=state)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("medaudit: interrupted.", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        click.echo(f"medaudit: {error if isinstance(error, AuditInterrupted) else 'interrupted.'}", err=True)
         code = INTERRUPTED
     except MedauditError as error:
         code = _failed(str(error), error.exit_code, debug=state["debug"])

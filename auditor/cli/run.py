@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from click.core import ParameterSource
 
-from auditor.api import audit
-from auditor.cli.summary import print_summary
+from auditor.api import audit, forecast, resume
+from auditor.cli.summary import print_forecast, print_summary
 from auditor.cli.terminal import TerminalProgress, say_reports, settings_of
 from auditor.settings import AuditSettings, PreprocessingName
 
@@ -53,8 +54,8 @@ def parse_critical(context: click.Context, option: click.Parameter, text: str | 
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option(
     "-o",
     "--output",
@@ -94,21 +95,51 @@ def parse_critical(context: click.Context, option: click.Parameter, text: str | 
 @click.option("--batch-size", type=int, metavar="N", help="Images in a batch.  [default: by the size of the input]")
 @click.option("--requested-by", metavar="TEXT", help="Who asked for the audit; printed in the report.")
 @click.option("--responsible", metavar="TEXT", help="Name and role of the responsible person; printed in the report.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would take, and do nothing.")
+@click.option(
+    "--resume",
+    "unfinished",
+    metavar="AUDIT",
+    type=click.Path(path_type=Path),
+    help="Go on with the unfinished audit in this folder, with the options it was begun with.",
+)
+@click.pass_context
 def command(
-    model: Path,
-    data: Path,
+    context: click.Context,
+    /,
+    model: Path | None,
+    data: Path | None,
     output: Path | None,
     eps: tuple[float, ...] | None,
     attacks: tuple[str, ...],
+    dry_run: bool,
+    unfinished: Path | None,
     **options: object,
 ) -> None:
     """Audit MODEL on the images in DATA.
 
     MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
     per class; if it has a folder `test`, that is used, else the test part of the split recorded by
-    `medaudit train`, else all images.
+    `medaudit train`, else all images. Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and
+    DATA are only needed where they were moved.
     """
-    settings = settings_of(AuditSettings, epsilons=eps, attacks=attacks or None, **options)
-    result = audit(model, data, output, settings, progress=TerminalProgress())
+    progress = TerminalProgress()
+    if unfinished:
+        given = {"model", "data", "unfinished"}
+        if extra := [p for p in context.params if p not in given and _is_given(context, p)]:
+            raise click.UsageError(f"--resume goes on with the options of the audit; leave out {', '.join(extra)}.")
+        result = resume(unfinished, model, data, progress=progress)
+    elif not (model and data):
+        raise click.UsageError("MODEL and DATA are needed, or --resume AUDIT.")
+    else:
+        settings = settings_of(AuditSettings, epsilons=eps, attacks=attacks or None, **options)
+        if dry_run:
+            print_forecast(forecast(model, data, settings, progress=progress))
+            return
+        result = audit(model, data, output, settings, progress=progress)
     print_summary(result.record)
     say_reports(result.reports)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT

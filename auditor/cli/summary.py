@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from auditor.cli.terminal import duration
 from auditor.report.words import epsilon_words, figure, headline, percent, worst_flip
 
 if TYPE_CHECKING:
+    from auditor.auditing import Forecast
     from auditor.record import AuditRecord
 
 
@@ -44,3 +46,22 @@ def print_summary(record: AuditRecord) -> None:
         if len(record.data.skipped) > 10:
             console.print("  and more; all are listed in the report.")
     console.print()
+
+
+def print_forecast(plan: Forecast) -> None:
+    """Print what an audit would do and take."""
+    console = Console(highlight=False)
+    images = sum(plan.per_class.values())
+    cost = plan.plan.cost
+    classes = ", ".join(f"{count} {name}" for name, count in plan.per_class.items())
+    console.print(escape(f"Images    {images}: {classes}; {plan.skipped} files cannot be read"))
+    for attack in plan.plan.attacks:
+        steps = ", ".join(epsilon_words(epsilon) for epsilon in plan.plan.epsilons)
+        console.print(escape(f"Attack    {attack.name} ({attack.title}, {attack.norm}, {attack.knowledge}) at {steps}"))
+    console.print(
+        f"Work      {images * cost.forwards:,.0f} forward passes and {images * cost.gradients:,.0f} gradients, "
+        f"{plan.plan.batch_size} images at a time"
+    )
+    console.print(f"Time      about {duration(plan.seconds)} on this machine, by a trial of one batch")
+    if plan.memory:
+        console.print(f"Memory    about {plan.memory / 1e9:.1f} GB")

@@ -68,12 +68,13 @@ class TerminalProgress:
             if now - last >= QUIET_INTERVAL and done:
                 last = now
                 left = (now - start) * (total - done) / done
-                messages.print(escape(f"{title}: {done / total:.0%}, about {_duration(left)} left. {note}"))
+                messages.print(escape(f"{title}: {done / total:.0%}, about {duration(left)} left. {note}"))
 
         yield advance
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Length of time in words: `2 min 5 s`."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - the annotations of a dataclass are read at run time
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from auditor.data.images import UnreadableImageError, decode
 from auditor.errors import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -104,10 +105,21 @@ class ImageSet:
                 raise BadInputError(f"{image.path} can no longer be read ({error}). Start again.") from error
         return batch
 
-    def batches(
-        self, size: tuple[int, int], channels: int, batch_size: int
+    def places(self, batch_size: int) -> list[slice]:
+        """Cut the set into batches; the last may be smaller."""
+        return [slice(i, min(i + batch_size, len(self))) for i in range(0, len(self), batch_size)]
+
+    def stream(
+        self, size: tuple[int, int], channels: int, places: Sequence[slice]
     ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        """Stream the pixels; yields the place of each batch in the set, and the batch as `pixels` gives it."""
-        for start in range(0, len(self), batch_size):
-            stop = min(start + batch_size, len(self))
-            yield slice(start, stop), self.pixels(size, channels, start, stop)
+        """Yield the pixels of batches; the next is read while the last is worked on."""
+        with ThreadPoolExecutor(1) as reader:
+
+            def read(place: slice) -> Future[NDArray[np.uint8]]:
+                return reader.submit(self.pixels, size, channels, place.start, place.stop)
+
+            ahead = [read(place) for place in places[:1]]
+            for number, place in enumerate(places):
+                pixels = ahead.pop().result()
+                ahead += [read(following) for following in places[number + 1 : number + 2]]
+                yield place, pixels

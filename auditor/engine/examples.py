@@ -50,35 +50,43 @@ class ExampleKeeper:
         self,
         start: int,
         clean: NDArray[np.float32],
-        pixels: NDArray[np.float32],
-        adversarial: NDArray[np.float32],
         attacked: Attacked,
+        pictures: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
     ) -> None:
-        """Look at one batch: its place in the test set, logits, images, and what the attack made of them."""
+        """Look at one batch.
+
+        Args:
+            start: its place in the test set.
+            clean: logits of the images as they are.
+            attacked: what the attack made of them.
+            pictures: the images and the adversarial images in [0, 1]; None if their pictures lie in the folder
+                from before.
+        """
         labels = self._images.labels[start : start + len(clean)]
         for i in np.flatnonzero(clean.argmax(axis=1) == labels).tolist():
             label = int(labels[i])
             if self._wanted[label]:
                 self._wanted[label] -= 1
-                self._keep(start + i, clean[i], pixels[i], adversarial[i], attacked, i)
+                self._keep(start + i, clean[i], attacked, i, (pictures[0][i], pictures[1][i]) if pictures else None)
 
     def _keep(
         self,
         place: int,
         clean: NDArray[np.float32],
-        original: NDArray[np.float32],
-        adversarial: NDArray[np.float32],
         attacked: Attacked,
         i: int,
+        pictures: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
     ) -> None:
         attack, epsilon = self.cell
         image = self._images.images[place]
         number = len(self.examples) + 1
         files = {kind: f"{FOLDER}/{number:02d}-{kind}.png" for kind in ("original", "perturbation", "adversarial")}
-        (self._audit / FOLDER).mkdir(exist_ok=True)
-        _save(self._audit / files["original"], original)
-        _save(self._audit / files["perturbation"], (adversarial - original) / (2 * epsilon) + 0.5)
-        _save(self._audit / files["adversarial"], adversarial)
+        if pictures:
+            original, adversarial = pictures
+            (self._audit / FOLDER).mkdir(exist_ok=True)
+            _save(self._audit / files["original"], original)
+            _save(self._audit / files["perturbation"], (adversarial - original) / (2 * epsilon) + 0.5)
+            _save(self._audit / files["adversarial"], adversarial)
         found = attacked.distances
         self.examples.append(
             Example(

@@ -44,11 +44,13 @@ class Outcomes:
         labels: ground truth of shape `(n,)`.
         clean: logits of the images as they are, of shape `(n, C)`.
         attacked: by attack and epsilon.
+        seconds: spent on clean predictions, on crafting, on judging, and on the rest.
     """
 
     labels: NDArray[np.int64]
     clean: NDArray[np.float32]
     attacked: Mapping[Cell, Attacked]
+    seconds: Mapping[str, float]
 
     @classmethod
     def join(cls, parts: Sequence[Outcomes]) -> Outcomes:
@@ -63,6 +65,7 @@ class Outcomes:
                 )
                 for cell in parts[0].attacked
             },
+            {name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds},
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.engine.cost import Cost
+
 if TYPE_CHECKING:
     from auditor.attacks import Attack
 
@@ -32,18 +34,22 @@ class Plan:
         return tuple((attack, epsilon) for attack in self.attacks for epsilon in self.epsilons)
 
     @property
+    def names(self) -> tuple[tuple[str, float], ...]:
+        """The cells by name of the attack and epsilon."""
+        return tuple((attack.name, epsilon) for attack, epsilon in self.cells)
+
+    @property
     def headline(self) -> float:
         """The epsilon of the sweep that is nearest to 2/255."""
         return min(self.epsilons, key=lambda epsilon: abs(epsilon - HEADLINE_EPSILON))
 
     @property
-    def passes(self) -> float:
-        """Cost of one image in forward passes: clean, crafting, and judging each adversarial image."""
-        crafting = sum(
-            attack.shared_passes + len(self.epsilons) * (attack.passes - attack.shared_passes)
-            for attack in self.attacks
-        )
-        return 1 + crafting + len(self.cells)
+    def cost(self) -> Cost:
+        """Cost of one image: the clean prediction, crafting, and judging each adversarial image."""
+        total = Cost(forwards=1 + len(self.cells))
+        for attack in self.attacks:
+            total += attack.cost(len(self.epsilons))
+        return total
 
 
 def fitting_batch_size(input_shape: tuple[int, int, int]) -> int:

@@ -186,7 +186,7 @@ def test_an_internal_error_has_its_own_code(capsys, trained, data, tmp_path, mon
     def fail(*arguments, **options):
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("auditor.engine.run.run", fail)
+    monkeypatch.setattr("auditor.preparation.load", fail)
     code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path / "audit")
     assert code == 70
     assert "internal error: RuntimeError: unforeseen" in err
@@ -216,9 +216,10 @@ def test_an_interruption_ends_with_130_and_no_record(trained, tmp_path):
     running.send_signal(2)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "interrupted" in err
+    assert f"medaudit run --resume {tmp_path / 'audit'}" in " ".join(err.split())
     assert "Traceback" not in err
-    assert not (tmp_path / "audit").exists()
+    assert not (tmp_path / "audit" / "results.json").exists()
+    assert (tmp_path / "audit" / "journal").is_dir()
 
 
 def test_report_and_schema(capsys, audited, tmp_path):
@@ -247,3 +248,28 @@ def test_help_imports_nothing_heavy():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
     assert re.search(r"run\s+Audit a model", found.stdout)
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(capsys, trained, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = medaudit(capsys, "run", trained.model, data, "--dry-run", "--batch-size", "5")
+    assert code == 0, err
+    text = " ".join(out.split())
+    assert "18: 9 blue, 9 red; 0 files cannot be read" in text
+    assert "fgsm (Fast gradient sign method, L-inf, white-box) at 0.5/255, 1/255, 2/255, 4/255, 8/255" in text
+    assert "108 forward passes and 18 gradients, 5 images at a time" in text
+    assert re.search(r"Time about \d+ s on this machine", text)
+    assert re.search(r"Memory about \d+\.\d GB", text)
+    assert not any(tmp_path.iterdir())
+
+
+def test_resume_takes_no_other_options(capsys, tmp_path):
+    code, _, err = medaudit(capsys, "run", "--resume", tmp_path, "--eps", "0.1")
+    assert code == 2
+    assert "leave out eps" in " ".join(err.split())
+    code, _, err = medaudit(capsys, "run", "--resume", tmp_path)
+    assert code == 2
+    assert "holds no unfinished audit" in err
+    code, _, err = medaudit(capsys, "run")
+    assert code == 2
+    assert "MODEL and DATA are needed" in err

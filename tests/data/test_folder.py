@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from conftest import draw, draw_folder
 
@@ -15,9 +16,11 @@ def test_images_come_in_the_order_of_their_ids(data):
 
 def test_batches_hold_every_image_once(data):
     found = read_folder(data)
-    places, pixels = zip(*found.batches((16, 16), 3, 25), strict=True)
+    places, pixels = zip(*found.stream((16, 16), 3, found.places(25)), strict=True)
     assert [(p.start, p.stop) for p in places] == [(0, 25), (25, 50), (50, 60)]
     assert [p.shape for p in pixels] == [(25, 16, 16, 3), (25, 16, 16, 3), (10, 16, 16, 3)]
+    assert np.array_equal(np.concatenate(pixels), found.pixels((16, 16), 3, 0, 60))
+    assert list(found.stream((16, 16), 3, [])) == []
 
 
 def test_given_classes_set_the_order_of_labels(data):

@@ -13,7 +13,7 @@ def outcomes(n, seed):
     generator = np.random.default_rng(seed)
     size = Distances(*(generator.random(n) for _ in range(4)))
     logits = generator.normal(size=(n, 2)).astype(np.float32)
-    return Outcomes(np.zeros(n, dtype=np.int64), logits, {("fgsm", 0.01): Attacked(logits * -1, size)})
+    return Outcomes(np.zeros(n, dtype=np.int64), logits, {("fgsm", 0.01): Attacked(logits * -1, size)}, {"clean": 1.0})
 
 
 def test_batches_join_in_order():
@@ -23,6 +23,7 @@ def test_batches_join_in_order():
     found = joined.attacked["fgsm", 0.01]
     assert np.array_equal(found.logits, -joined.clean)
     assert found.distances.linf.shape == (5,)
+    assert joined.seconds == {"clean": 2.0}
 
 
 HOSTILE = ["=1+1/x.png", 'quote" and, comma.png', "new\nline.png", "-dash.png", "<b>.png"]

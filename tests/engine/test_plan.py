@@ -1,13 +1,14 @@
 import pytest
 
 from auditor.attacks import ATTACKS
+from auditor.engine.cost import Cost
 from auditor.engine.plan import Plan, fitting_batch_size
 
 
 def test_cost_of_a_sweep_is_one_gradient_and_a_pass_for_each_epsilon():
     plan = Plan((ATTACKS["fgsm"],), tuple(e / 255 for e in (0.5, 1, 2, 4, 8)), 16)
-    # One clean pass, one gradient at three, and five adversarial images to judge.
-    assert plan.passes == 1 + 3 + 5
+    # The clean prediction and five adversarial images to judge; the gradient is the same at every epsilon.
+    assert plan.cost == Cost(forwards=1 + 5, gradients=1)
     assert len(plan.cells) == 5
 
 

@@ -7,9 +7,11 @@ from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import TensorFlowV2Classifier
 from PIL import Image
 
+from auditor import AuditSettings
 from auditor.attacks import ATTACKS
 from auditor.data.folder import read_folder
 from auditor.engine.examples import ExampleKeeper
+from auditor.engine.journal import Header, Journal
 from auditor.engine.plan import Plan
 from auditor.engine.run import run
 from auditor.models.subject import load
@@ -40,8 +42,10 @@ def ran(trained, data, tmp_path_factory):
     plan = Plan((ATTACKS["fgsm"],), EPSILONS, 7)
     keeper = ExampleKeeper(folder, images, "fgsm", EPSILONS[1])
     listener = Listener()
-    outcomes, seconds = run(load(trained.model), images, plan, keeper, listener)
-    return images, outcomes, seconds, keeper, listener, folder
+    header = Header(id="", started="", model="", data="", settings=AuditSettings(), key={})
+    journal = Journal.begin(folder, header, plan.names)
+    outcomes = run(load(trained.model), images, plan, keeper, journal, listener)
+    return images, outcomes, keeper, listener, folder
 
 
 def test_predictions_are_those_of_plain_art(ran, trained):
@@ -69,12 +73,13 @@ def test_progress_ends_at_its_total(ran):
 
 
 def test_seconds_are_told(ran):
-    assert set(ran[2]) == {"clean", "craft", "judge"}
-    assert all(value > 0 for value in ran[2].values())
+    _, outcomes, *_ = ran
+    assert set(outcomes.seconds) == {"clean", "craft", "judge", "rest"}
+    assert all(value > 0 for value in outcomes.seconds.values())
 
 
 def test_examples_are_the_first_correct_images_of_each_class(ran):
-    images, outcomes, _, keeper, _, folder = ran
+    images, outcomes, keeper, _, folder = ran
     correct = outcomes.clean.argmax(1) == images.labels
     expected = {images.images[i].id for label in (0, 1) for i in np.flatnonzero(correct & (images.labels == label))[:2]}
     assert {example.id for example in keeper.examples} == expected

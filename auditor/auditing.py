@@ -1,0 +1,243 @@
+"""An audit from its beginning to its record: where the rooms come together."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.assessment import NO_VERDICT, assess_attack, assess_clean
+from auditor.attacks import ATTACKS
+from auditor.data.folder import class_folders
+from auditor.data.images import unit
+from auditor.engine.cost import measure, peak_memory
+from auditor.engine.examples import ExampleKeeper
+from auditor.engine.journal import FOLDER, Header, Journal, read_header
+from auditor.engine.outcomes import predictions_csv
+from auditor.engine.plan import Plan, fitting_batch_size
+from auditor.engine.run import run
+from auditor.environment import describe, now
+from auditor.errors import AuditInterrupted, BadInputError
+from auditor.files import make_folder, write_text
+from auditor.metrics.classification import direction
+from auditor.preparation import Prepared, prepare
+from auditor.record import FILE_NAME, AuditInfo, AuditRecord
+from auditor.settings import AuditSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from auditor.progress import Progress
+    from auditor.record import Environment
+
+#: Name of the table of predictions in an audit's folder.
+PREDICTIONS = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Work:
+    """An audit that is ready to be carried out, from the start or from where it stopped.
+
+    Attributes:
+        folder: of the audit.
+        prepared: model and test images.
+        plan: what to do.
+        journal: what is done.
+        environment: what it is done with.
+        seconds: spent on preparing.
+    """
+
+    folder: Path
+    prepared: Prepared
+    plan: Plan
+    journal: Journal
+    environment: Environment
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What an audit would do and take.
+
+    Attributes:
+        per_class: number of test images by class.
+        skipped: number of files that cannot be read.
+        plan: attacks, epsilons, batch size and cost of an image.
+        seconds: estimated time of the attacks.
+        memory: largest amount of memory in bytes; None where the system does not tell.
+    """
+
+    per_class: dict[str, int]
+    skipped: int
+    plan: Plan
+    seconds: float
+    memory: int | None
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Make the folder of an audit; if the audit does not get to its attacks, remove what it wrote.
+
+    Raises:
+        BadInputError: if there is something in it already, or it cannot be written.
+    """
+    if (folder / FOLDER).is_dir():
+        raise BadInputError(
+            f"{folder} holds an unfinished audit. Go on with `medaudit run --resume {shlex.quote(str(folder))}`, "
+            "or choose another folder with -o."
+        )
+    existed = folder.is_dir()
+    if folder.exists() and (not existed or any(folder.iterdir())):
+        raise BadInputError(f"{folder} exists already and is not empty; choose another folder with -o.")
+    make_folder(folder)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if existed:
+            folder.mkdir(exist_ok=True)
+        raise
+
+
+def begin(
+    folder: Path, model: Path, data: Path, settings: AuditSettings, identity: str, started: str, progress: Progress
+) -> Work:
+    """Prepare an audit and begin its journal."""
+    clock = time.perf_counter()
+    prepared, plan = _prepare(model, data, settings, progress)
+    environment = describe()
+    header = Header(
+        id=identity,
+        started=started,
+        model=str(model.resolve()),
+        data=str(data.resolve()),
+        settings=settings,
+        key=_key(prepared, plan, settings, environment),
+    )
+    journal = Journal.begin(folder, header, plan.names)
+    return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock)
+
+
+def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progress) -> Work:
+    """Prepare an unfinished audit again and make sure that nothing it depends on has changed."""
+    clock = time.perf_counter()
+    if (folder / FILE_NAME).is_file():
+        raise BadInputError(f"The audit in {folder} is finished; `medaudit report` draws its reports again.")
+    header = read_header(folder)
+    make_folder(folder)
+    prepared, plan = _prepare(model or Path(header.model), data or Path(header.data), header.settings, progress)
+    environment = describe()
+    journal = Journal(folder, header, plan.names)
+    journal.check(_key(prepared, plan, header.settings, environment))
+    return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock)
+
+
+def carry_out(work: Work, progress: Progress) -> AuditRecord:
+    """Run the attacks, or what is left of them, and write predictions and record.
+
+    Raises:
+        AuditInterrupted: if it is interrupted; the finished batches are kept.
+        BadInputError: if the disk is full or the data change; the finished batches are kept.
+    """
+    prepared, plan, header = work.prepared, work.plan, work.journal.header
+    images, settings = prepared.tests.images, header.settings
+    keeper = ExampleKeeper(work.folder, images, settings.attacks[0], plan.headline)
+    try:
+        outcomes = run(prepared.subject, images, plan, keeper, work.journal, progress)
+    except KeyboardInterrupt as error:
+        raise AuditInterrupted(work.folder) from error
+    timings = {"prepare": work.seconds, **outcomes.seconds}
+    record = AuditRecord(
+        verdict=NO_VERDICT,
+        audit=AuditInfo(
+            id=header.id,
+            status="finished",
+            started=header.started,
+            finished=now(),
+            tool_version=version("medaudit"),
+            command=_command(prepared.model.path, prepared.data.path, settings),
+            seed=None,
+            config=settings,
+            batch_size=plan.batch_size,
+        ),
+        model=prepared.model,
+        data=prepared.data,
+        headline_epsilon=plan.headline,
+        critical=direction(*settings.critical) if settings.critical else None,
+        clean=assess_clean(outcomes, images.classes),
+        attacks=[assess_attack(outcomes, attack, epsilon, images.classes) for attack, epsilon in plan.cells],
+        examples=keeper.examples,
+        environment=work.environment,
+        timings={**timings, "total": sum(timings.values())},
+    )
+    write_text(work.folder / PREDICTIONS, predictions_csv(images, outcomes))
+    # In one step, after all else: a folder with a record is a finished audit.
+    write_text(work.folder / FILE_NAME, record.model_dump_json(indent=1))
+    work.journal.end()
+    return record
+
+
+def estimate(model: Path, data: Path, settings: AuditSettings, progress: Progress) -> Forecast:
+    """Prepare an audit, try one batch, and say what the whole would take."""
+    prepared, plan = _prepare(model, data, settings, progress)
+    subject, images = prepared.subject, prepared.tests.images
+    trial = min(plan.batch_size, len(images))
+    with progress.task("Trying one batch", 1) as advance:
+        pixels = unit(images.pixels(subject.size, subject.channels, 0, trial))
+        targets = np.eye(subject.outputs, dtype=np.float32)[images.labels[:trial]]
+        speed = measure(subject.classifier, pixels, targets)
+        advance(1, "")
+    seconds = speed.seconds(plan.cost) * len(images)
+    return Forecast(images.per_class, len(images.skipped), plan, seconds, peak_memory())
+
+
+def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress) -> tuple[Prepared, Plan]:
+    if unknown := [name for name in settings.attacks if name not in ATTACKS]:
+        raise BadInputError(f"There is no attack named {', '.join(unknown)}; there are {', '.join(ATTACKS)}.")
+    # The cheapest error first: loading a model takes a while.
+    class_folders(data)
+    prepared = prepare(model, data, settings, progress)
+    return prepared, Plan(
+        tuple(ATTACKS[name] for name in settings.attacks),
+        settings.epsilons,
+        settings.batch_size or fitting_batch_size(prepared.subject.input_shape),
+    )
+
+
+def _key(prepared: Prepared, plan: Plan, settings: AuditSettings, environment: Environment) -> dict[str, str]:
+    """Everything that the figures depend on, by a name for the user."""
+    packages = ", ".join(f"{name} {number}" for name, number in environment.packages.items())
+    return {
+        "the model": prepared.model.sha256,
+        "the test images": prepared.data.manifest_sha256,
+        "the configuration": hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
+        "the preprocessing": prepared.model.preprocessing.mode,
+        "the batch size": str(plan.batch_size),
+        "the versions of the packages": f"Python {environment.python}, {packages}",
+        "the processor": environment.cpu,
+    }
+
+
+def _command(model: str, data: str, settings: AuditSettings) -> str:
+    """Build the command that repeats an audit from the folder of its model and data."""
+    words = ["medaudit", "run", model, data]
+    if settings.attacks != AuditSettings().attacks:
+        words += [f"--attack={name}" for name in settings.attacks]
+    words.append("--eps=" + ",".join(f"{epsilon * 255:.10g}/255" for epsilon in settings.epsilons))
+    if settings.preprocessing:
+        words.append(f"--preprocessing={settings.preprocessing}")
+    if settings.classes:
+        words += [f"--class={name}" for name in settings.classes]
+    if settings.critical:
+        words.append(f"--critical={':'.join(settings.critical)}")
+    if settings.batch_size:
+        words.append(f"--batch-size={settings.batch_size}")
+    return shlex.join(words)
