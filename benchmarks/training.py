@@ -45,7 +45,7 @@ def main() -> None:
 
     class Rotated(keras.utils.PyDataset):
         def __len__(self) -> int:
-            return -(-len(pixels) // settings.batch_size)
+            return int(np.ceil(len(pixels) / settings.batch_size))
 
         def __getitem__(self, index: int):
             rows = slice(index * settings.batch_size, (index + 1) * settings.batch_size)
