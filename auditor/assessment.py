@@ -45,6 +45,7 @@ def assess_attack(outcomes: Outcomes, attack: Attack, epsilon: float, classes: S
         epsilon=epsilon,
         epsilon_255=epsilon * 255,
         knowledge=attack.knowledge,
+        reference=attack.reference,
         parameters=dict(attack.parameters),
         accuracy_drop=paired_difference(before, after),
         success_rate=proportion_of(~after[before]) if before.any() else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import shlex
 import shutil
 import time
@@ -18,6 +20,7 @@ from auditor.assessment import NO_VERDICT, assess_attack, assess_clean
 from auditor.attacks import ATTACKS
 from auditor.data.folder import class_folders
 from auditor.data.images import unit
+from auditor.data.split import has_part
 from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper
 from auditor.engine.journal import FOLDER, Header, Journal, read_header
@@ -113,7 +116,7 @@ def begin(
     """Prepare an audit and begin its journal."""
     clock = time.perf_counter()
     prepared, plan = _prepare(model, data, settings, progress)
-    environment = describe()
+    environment = describe(prepared.subject.precision)
     header = Header(
         id=identity,
         started=started,
@@ -134,7 +137,7 @@ def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progre
     header = read_header(folder)
     make_folder(folder)
     prepared, plan = _prepare(model or Path(header.model), data or Path(header.data), header.settings, progress)
-    environment = describe()
+    environment = describe(prepared.subject.precision)
     journal = Journal(folder, header, plan.names)
     journal.check(_key(prepared, plan, header.settings, environment))
     return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock)
@@ -203,7 +206,7 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     if unknown := [name for name in settings.attacks if name not in ATTACKS]:
         raise BadInputError(f"There is no attack named {', '.join(unknown)}; there are {', '.join(ATTACKS)}.")
     # The cheapest error first: loading a model takes a while.
-    class_folders(data)
+    class_folders(data / "test" if has_part(data, "test") else data)
     prepared = prepare(model, data, settings, progress)
     return prepared, Plan(
         tuple(ATTACKS[name] for name in settings.attacks),
@@ -222,22 +225,31 @@ def _key(prepared: Prepared, plan: Plan, settings: AuditSettings, environment: E
         "the preprocessing": prepared.model.preprocessing.mode,
         "the batch size": str(plan.batch_size),
         "the versions of the packages": f"Python {environment.python}, {packages}",
-        "the processor": environment.cpu,
+        "the processor": ", ".join((environment.cpu, *environment.gpu)),
     }
 
 
 def _command(model: str, data: str, settings: AuditSettings) -> str:
     """Build the command that repeats an audit from the folder of its model and data."""
-    words = ["medaudit", "run", model, data]
+    words = ["medaudit", "run"]
     if settings.attacks != AuditSettings().attacks:
         words += [f"--attack={name}" for name in settings.attacks]
-    words.append("--eps=" + ",".join(f"{epsilon * 255:.10g}/255" for epsilon in settings.epsilons))
+    words.append("--eps=" + ",".join(map(_exact, settings.epsilons)))
     if settings.preprocessing:
         words.append(f"--preprocessing={settings.preprocessing}")
     if settings.classes:
-        words += [f"--class={name}" for name in settings.classes]
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(settings.classes)
+        words.append(f"--classes={line.getvalue()}")
     if settings.critical:
         words.append(f"--critical={':'.join(settings.critical)}")
     if settings.batch_size:
         words.append(f"--batch-size={settings.batch_size}")
-    return shlex.join(words)
+    # A name that begins with a dash is no option.
+    return shlex.join([*words, *(["--"] if "-" in (model[0], data[0]) else []), model, data])
+
+
+def _exact(epsilon: float) -> str:
+    """Text that reads back as the same epsilon, in steps of an 8-bit image if they are round."""
+    steps = f"{epsilon * 255:.6g}"
+    return f"{steps}/255" if float(steps) / 255 == epsilon else repr(epsilon)

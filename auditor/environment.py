@@ -27,8 +27,8 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def describe() -> Environment:
-    """Describe this Python, the packages that matter to the figures, and the machine."""
+def describe(precision: str) -> Environment:
+    """Describe this Python, the packages that matter to the figures, the machine, and the model's number formats."""
     import tensorflow as tf
 
     return Environment(
@@ -37,7 +37,7 @@ def describe() -> Environment:
         platform=f"{platform.system()} {platform.machine()}",
         cpu=_cpu(),
         gpu=[device.name for device in tf.config.list_physical_devices("GPU")],
-        precision="float32",
+        precision=precision,
     )
 
 

@@ -72,6 +72,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             f"{', '.join(map(repr, names))}."
         )
     preprocessing = _settle(subject, tests.images, settings, sidecar, progress)
+    _check_logits(subject, tests.images)
     return Prepared(
         subject,
         tests,
@@ -94,6 +95,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             images=len(tests.images),
             per_class=tests.images.per_class,
             groups=None,
+            recorded=tests.recorded,
             left_out=tests.left_out,
             skipped=[Skipped(path=file.id, reason=file.reason) for file in tests.images.skipped],
             train_overlap=tests.train_overlap,
@@ -111,6 +113,18 @@ def _sidecar_of(model: Path, sha256: str) -> Sidecar | None:
             "move the record away and say with --classes and --preprocessing what the model expects."
         )
     return sidecar
+
+
+def _check_logits(subject: Subject, images: ImageSet) -> None:
+    """Refuse a model that was taken to answer with logits and answers with probabilities."""
+    if subject.head != "logits":
+        return
+    answers = subject.classifier.predict(unit(images.pixels(subject.size, subject.channels, 0, min(4, len(images)))))
+    if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+        raise BadInputError(
+            f"{subject.path} answers with probabilities, but not by a softmax at its end: the logits cannot be "
+            "reached, and an attack on probabilities proves nothing. Save the model so that it ends in its logits."
+        )
 
 
 def _settle(
@@ -150,5 +164,6 @@ def _settle(
         words=subject.mode.words,
         how_chosen=how,
         input_range=subject.mode.input_range,
+        scale=list(subject.mode.scale),
         scored=scored,
     )

@@ -7,9 +7,9 @@ order of `model.classes`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from auditor.errors import BadInputError
 from auditor.settings import AuditSettings
@@ -74,9 +74,9 @@ class ClassificationReport(_Part):
     classes: dict[str, ClassScores]
     """A row for each class, in the order of the classes."""
     macro_avg: ClassScores
-    """Unweighted mean over the classes."""
+    """Unweighted mean over the classes; an undefined figure counts as 0."""
     weighted_avg: ClassScores
-    """Mean over the classes weighted by support."""
+    """Mean over the classes weighted by support; an undefined figure counts as 0."""
 
 
 class ReliabilityBin(_Part):
@@ -174,6 +174,8 @@ class AttackResult(Performance):
     """The same in steps of an 8-bit image."""
     knowledge: str
     """What the attacker knows: `white-box`, `score-based` or `decision-based`."""
+    reference: str
+    """Where the attack was published."""
     parameters: dict[str, str | int | float | bool | None]
     """Every parameter of the attack."""
     accuracy_drop: Estimate
@@ -253,8 +255,17 @@ class Preprocessing(_Part):
     """In words: given, recorded at training, part of the model, or found by trying."""
     input_range: tuple[float, float]
     """Smallest and largest value that reaches the model."""
+    scale: list[float]
+    """Factor from epsilon on images in [0, 1] to the model's own units: one for all channels, or one for each."""
     scored: list[PreprocessingScore] = []
     """What the candidates scored, best first, if it was found by trying."""
+
+
+def _known(given: Any) -> Any:
+    """Keep the options this version knows: a record of a later one may hold more."""
+    if isinstance(given, dict):
+        return {name: value for name, value in given.items() if name in AuditSettings.model_fields}
+    return given
 
 
 class AuditInfo(_Part):
@@ -274,7 +285,7 @@ class AuditInfo(_Part):
     """The command that repeats the audit."""
     seed: int | None
     """Of every random choice; null where nothing was random."""
-    config: AuditSettings
+    config: Annotated[AuditSettings, BeforeValidator(_known)]
     """The options as they were given or by default."""
     batch_size: int
     """Images in a batch."""
@@ -320,6 +331,8 @@ class DataInfo(_Part):
     """The same by class."""
     groups: int | None
     """Number of patients or lesions; null if the data do not say."""
+    recorded: int | None
+    """Test images of the split recorded at training; null if none is."""
     left_out: int
     """Readable images of the folder outside the test set."""
     skipped: list[Skipped]
@@ -353,7 +366,7 @@ class Environment(_Part):
     gpu: list[str]
     """Graphics processors TensorFlow used."""
     precision: str
-    """Of the model's arithmetic."""
+    """Number formats of the model's arithmetic."""
 
 
 class AuditRecord(_Part):

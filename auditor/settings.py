@@ -14,6 +14,12 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+def _distinct(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names and len(set(names)) < len(names):
+        raise ValueError("a name is given twice")
+    return names
+
+
 def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(set(values)))
 
@@ -21,7 +27,7 @@ def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
 class AuditSettings(_Settings):
     """The options of an audit."""
 
-    attacks: Annotated[tuple[str, ...], Field(min_length=1)] = ("fgsm",)
+    attacks: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] = ("fgsm",)
     """Names of attacks in `auditor.attacks.ATTACKS`."""
     epsilons: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1), AfterValidator(_rising)
@@ -29,7 +35,7 @@ class AuditSettings(_Settings):
     """Largest perturbations to try, on images in [0, 1]."""
     preprocessing: PreprocessingName | None = None
     """What the model expects; None to take what was recorded at training, or to find it out."""
-    classes: tuple[str, ...] | None = None
+    classes: Annotated[tuple[str, ...] | None, AfterValidator(_distinct)] = None
     """Class names in the order of the model's outputs; None for those recorded at training, or the folder names."""
     critical: tuple[str, str] | None = None
     """The clinically worst error: true class, predicted class."""
@@ -45,7 +51,7 @@ class TrainingSettings(_Settings):
     """The settings of a training; the defaults are the paper's (sections III-B2 to III-B4)."""
 
     image_size: Annotated[int, Field(ge=32)] = 224
-    """Height and width of the input in pixels."""
+    """Height and width of the input in pixels; the base halves them five times."""
     weights: str = "imagenet"
     """Weights of the base at the start: `imagenet`, `random`, or the name of a file."""
     width: Annotated[float, Field(gt=0, le=4)] = 1.0

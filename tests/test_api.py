@@ -1,5 +1,7 @@
 import csv
 import json
+import shlex
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -85,21 +87,69 @@ def test_no_absolute_path_enters_the_record(audited, data):
     assert str(data) not in (audited.folder / "results.json").read_text()
 
 
-def test_preprocessing_is_found_out_where_nothing_tells(trained, data, tmp_path):
-    bare = tmp_path / "bare.h5"
-    bare.write_bytes(trained.model.read_bytes())
-    try:
-        found = audit(bare, data, tmp_path / "audit", AuditSettings(epsilons=(0.01,))).record.model.preprocessing
-    except BadInputError as error:
-        # A model that reads tints may do as well on images stretched to another range.
-        assert "--preprocessing" in str(error)
-    else:
-        assert found.scored[0].mode == found.mode
-        assert "found out" in found.how_chosen
-    given = audit(bare, data, tmp_path / "given", AuditSettings(epsilons=(0.01,), preprocessing="unit")).record
+def test_preprocessing_that_is_given_is_used(trained, data, tmp_path):
+    (tmp_path / "bare.h5").write_bytes(trained.model.read_bytes())
+    settings = AuditSettings(epsilons=(0.01,), preprocessing="unit")
+    given = audit(tmp_path / "bare.h5", data, tmp_path / "given", settings).record
     assert given.model.preprocessing.how_chosen == "given by the user"
     assert given.data.train_overlap is None
     assert "not checked" in (tmp_path / "given" / "report.html").read_text()
+
+
+def test_a_model_that_hides_its_softmax_is_refused(tmp_path):
+    image = keras.Input((8, 8, 3))
+    flat = keras.layers.Flatten()(image)
+    two = [keras.layers.Dense(2, activation="softmax")(flat) for _ in range(2)]
+    keras.Model(image, keras.layers.Average()(two)).save(tmp_path / "ensemble.keras")
+    draw_folder(tmp_path / "data", 4)
+    with pytest.raises(BadInputError, match="answers with probabilities"):
+        audit(tmp_path / "ensemble.keras", tmp_path / "data", tmp_path / "a", AuditSettings(preprocessing="unit"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_command_reads_back_as_the_same_options(trained):
+    from auditor.auditing import _command
+    from auditor.cli.run import command
+
+    settings = AuditSettings(
+        epsilons=(0.5 / 255, 1 / 3, 0.0123456789012345),
+        classes=("a b", "c,d", 'e"f', "-g"),
+        critical=("a b", "c,d"),
+        preprocessing="caffe",
+        batch_size=3,
+    )
+    words = shlex.split(_command("-m.h5", "my data", settings))
+    read = command.make_context("run", words[2:]).params
+    assert (read["model"], read["data"]) == (Path("-m.h5"), Path("my data"))
+    assert read["eps"] == settings.epsilons
+    for name in ("classes", "critical", "preprocessing", "batch_size"):
+        assert read[name] == getattr(settings, name), name
+
+
+def test_a_record_of_a_later_version_may_hold_more(audited, tmp_path):
+    written = json.loads((audited.folder / "results.json").read_text())
+    written["audit"]["config"]["new_option"] = 1
+    written["new_part"] = {}
+    (tmp_path / "results.json").write_text(json.dumps(written))
+    assert read_record(tmp_path) == audited.record
+
+
+@pytest.mark.parametrize("given", [{"classes": ("a", "a")}, {"attacks": ("fgsm", "fgsm")}, {"unknown": 1}])
+def test_senseless_options_are_refused(given):
+    with pytest.raises(ValueError, match=r"given twice|not permitted"):
+        AuditSettings(**given)
+
+
+def test_many_classes_and_one_image_of_each(tmp_path):
+    names = tuple(f"class-{k:02d}" for k in range(12))
+    draw_folder(tmp_path / "data", 1, names)
+    image = keras.Input((8, 8, 1))
+    keras.Model(image, keras.layers.Dense(12)(keras.layers.Flatten()(image))).save(tmp_path / "m.keras")
+    settings = AuditSettings(epsilons=(0.01,), preprocessing="unit")
+    result = audit(tmp_path / "m.keras", tmp_path / "data", tmp_path / "a", settings)
+    assert len(result.record.clean.flips) == 12 * 11
+    assert len(result.record.examples) <= 8
+    assert "Directions that never occurred are left out" in result.reports.html.read_text()
 
 
 def threshold_model(mean):

@@ -15,7 +15,6 @@ from conftest import draw, draw_folder
 
 from auditor import AuditInterrupted, AuditSettings, BadInputError, audit, resume
 from auditor.engine import run as engine
-from auditor.engine.journal import Journal
 
 SETTINGS = AuditSettings(epsilons=(1 / 255, 2 / 255), batch_size=4, preprocessing="unit", critical=("red", "blue"))
 
@@ -222,4 +221,3 @@ def test_the_journal_holds_nothing_once_the_audit_is_done(unbroken):
     assert {path.name for path in unbroken.iterdir()} == {
         "results.json", "predictions.csv", "report.html", "report.pdf", "examples",
     }  # fmt: skip
-    assert Journal

@@ -80,5 +80,6 @@ def main(arguments: list[str] | None = None) -> None:
 def _failed(message: str, code: int, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"medaudit: {message}", err=True)
+    # Names of files come from outside: no control character of theirs may reach the terminal.
+    click.echo("medaudit: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in message), err=True)
     return code

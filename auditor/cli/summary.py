@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from auditor.cli.terminal import duration
+from auditor.cli.terminal import duration, printable
 from auditor.report.words import epsilon_words, figure, headline, percent, worst_flip
 
 if TYPE_CHECKING:
@@ -25,24 +24,24 @@ def print_summary(record: AuditRecord) -> None:
     table.add_column("accuracy [95% interval]", justify="right")
     table.add_column("drop", justify="right")
     table.add_column("most frequent error")
-    table.add_row("none", "", figure(record.clean.accuracy), "", escape(worst_flip(record.clean)))
+    table.add_row("none", "", figure(record.clean.accuracy), "", printable(worst_flip(record.clean)))
     for attack in record.attacks:
         table.add_row(
             attack.name,
             epsilon_words(attack.epsilon),
             figure(attack.accuracy),
             percent(attack.accuracy_drop.value),
-            escape(worst_flip(attack)),
+            printable(worst_flip(attack)),
         )
     console.print()
     console.print(table)
     console.print()
     for sentence in headline(record):
-        console.print(escape(sentence))
+        console.print(printable(sentence))
     if record.data.skipped:
         console.print(f"{len(record.data.skipped)} files could not be read and were left out:")
         for file in record.data.skipped[:10]:
-            console.print(escape(f"  {file.path}: {file.reason}"))
+            console.print(printable(f"  {file.path}: {file.reason}"))
         if len(record.data.skipped) > 10:
             console.print("  and more; all are listed in the report.")
     console.print()
@@ -54,10 +53,12 @@ def print_forecast(plan: Forecast) -> None:
     images = sum(plan.per_class.values())
     cost = plan.plan.cost
     classes = ", ".join(f"{count} {name}" for name, count in plan.per_class.items())
-    console.print(escape(f"Images    {images}: {classes}; {plan.skipped} files cannot be read"))
+    console.print(printable(f"Images    {images}: {classes}; {plan.skipped} files cannot be read"))
     for attack in plan.plan.attacks:
         steps = ", ".join(epsilon_words(epsilon) for epsilon in plan.plan.epsilons)
-        console.print(escape(f"Attack    {attack.name} ({attack.title}, {attack.norm}, {attack.knowledge}) at {steps}"))
+        console.print(
+            printable(f"Attack    {attack.name} ({attack.title}, {attack.norm}, {attack.knowledge}) at {steps}")
+        )
     console.print(
         f"Work      {images * cost.forwards:,.0f} forward passes and {images * cost.gradients:,.0f} gradients, "
         f"{plan.plan.batch_size} images at a time"

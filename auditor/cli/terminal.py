@@ -44,7 +44,7 @@ class TerminalProgress:
 
     def say(self, message: str) -> None:
         """Print one sentence."""
-        messages.print(escape(message))
+        messages.print(printable(message))
 
     @contextmanager
     def _bar(self, title: str, total: float) -> Iterator[Callable[[float, str], None]]:
@@ -54,7 +54,7 @@ class TerminalProgress:
         )  # fmt: skip
         with Progress(*columns, console=messages, speed_estimate_period=600) as bars:
             bar = bars.add_task(title, total=total, note="")
-            yield lambda units, note: bars.update(bar, advance=units, note=escape(note))
+            yield lambda units, note: bars.update(bar, advance=units, note=printable(note))
 
     @contextmanager
     def _lines(self, title: str, total: float) -> Iterator[Callable[[float, str], None]]:
@@ -68,9 +68,14 @@ class TerminalProgress:
             if now - last >= QUIET_INTERVAL and done:
                 last = now
                 left = (now - start) * (total - done) / done
-                messages.print(escape(f"{title}: {done / total:.0%}, about {duration(left)} left. {note}"))
+                messages.print(printable(f"{title}: {done / total:.0%}, about {duration(left)} left. {note}"))
 
         yield advance
+
+
+def printable(text: str) -> str:
+    """Text from outside for the terminal: control characters and markup lose their meaning."""
+    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 def duration(seconds: float) -> str:
@@ -86,7 +91,7 @@ def say_reports(reports: Rendered) -> None:
     if reports.pdf:
         click.echo(f"        {reports.pdf}")
     else:
-        messages.print(escape(f"No PDF: {reports.why_no_pdf}"))
+        messages.print(printable(f"No PDF: {reports.why_no_pdf}"))
 
 
 def settings_of(kind: type[AnySettings], **values: Any) -> AnySettings:

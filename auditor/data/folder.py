@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: Folder names that say part of a data set and not class.
+_PARTS = frozenset({"test", "train", "training", "val", "valid", "validation"})
+
+
 def class_folders(folder: Path) -> tuple[str, ...]:
     """Names of the class folders in `folder`, sorted. Raises `BadInputError` if there are none."""
     if not folder.exists():
@@ -26,6 +30,11 @@ def class_folders(folder: Path) -> tuple[str, ...]:
         names = sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
     except OSError as error:
         raise BadInputError(f"The data folder {folder} cannot be read: {error.strerror}.") from error
+    if names and set(names) <= _PARTS:
+        raise BadInputError(
+            f"The folders of {folder} are parts of a data set ({', '.join(names)}), not classes. Give one of them, or "
+            "name the one to test on test."
+        )
     if not names:
         raise BadInputError(f"{folder} holds no class folders; put the images of each class into a folder of its own.")
     return tuple(names)
@@ -41,7 +50,8 @@ def read_folder(
     """Read a folder that holds one folder of images per class.
 
     Every file is hashed and decoded once, so that a broken one is known before the long work begins.
-    Hidden files are passed over; any other file that is not a readable image is listed as skipped.
+    Hidden files and folders are passed over; any other file that is not a readable image, and every broken
+    link, is listed as skipped.
 
     Args:
         folder: the folder of the class folders.
@@ -68,7 +78,7 @@ def read_folder(
         (path, label)
         for label, name in enumerate(names)
         for path in (folder / name).rglob("*")
-        if path.is_file() and not path.name.startswith(".")
+        if not path.is_dir() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     images: list[LabelledImage] = []
     skipped: list[SkippedFile] = []
@@ -84,8 +94,8 @@ def read_folder(
     for label, name in enumerate(names):
         if not any(image.label == label for image in images):
             raise BadInputError(
-                f"The class folder {folder / name} holds no readable image. Add images of that class, "
-                "or leave the class out with --classes."
+                f"The class folder {folder / name} holds no readable image. Add images of that class, or remove the "
+                "folder if the model does not know the class."
             )
     return ImageSet(
         names,

@@ -57,6 +57,7 @@ def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.u
             if frames > 1:
                 raise UnreadableImageError(f"it holds {frames} frames; only single images are read")
             image.load()
+            plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if channels == 1 else "RGB")
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -65,7 +66,6 @@ def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.u
         if isinstance(error, UnidentifiedImageError):
             raise UnreadableImageError("not an image that Pillow can read") from error
         raise UnreadableImageError(f"damaged: {error}") from error
-    plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if channels == 1 else "RGB")
     if plain.size != size[::-1]:
         plain = plain.resize(size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(plain, dtype=np.uint8).reshape(*size, channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from auditor.data.imageset import ImageSet
+    from auditor.data.imageset import ImageSet, LabelledImage
     from auditor.progress import Progress
     from auditor.settings import TrainingSettings
     from auditor.sidecar import Split
@@ -30,6 +31,7 @@ class TestSet:
         images: the test images.
         chosen: `test folder` (DATA/test), `recorded split` (the one recorded at training), or `all images`.
         train_overlap: how many of them are, byte for byte, training images; None if that is not known.
+        recorded: how many test images were recorded at training; None if no split was.
         left_out: readable images of the data folder that are not part of the test set.
     """
 
@@ -38,6 +40,7 @@ class TestSet:
     images: ImageSet
     chosen: SplitKind
     train_overlap: int | None
+    recorded: int | None
     left_out: int
 
 
@@ -90,6 +93,8 @@ def training_sets(
         BadInputError: as `read_folder` and `stratified` do, or if there is only one class.
     """
     if has_part(folder, "train") and has_part(folder, "test"):
+        if settings.per_class:
+            raise BadInputError(f"{folder} is split into train and test already; leave out --per-class.")
         train = read_folder(folder / "train", root=folder, progress=progress)
         test = read_folder(folder / "test", train.classes, root=folder, progress=progress)
         train = replace(train, skipped=train.skipped + test.skipped)
@@ -121,14 +126,14 @@ def find_test_set(
     has_test_folder = has_part(folder, "test")
     images = read_folder(folder / "test" if has_test_folder else folder, classes, root=folder, progress=progress)
     if split is None:
-        return TestSet(images, "test folder" if has_test_folder else "all images", None, 0)
+        return TestSet(images, "test folder" if has_test_folder else "all images", None, None, 0)
     trained_on = {image.sha256 for image in split.train}
     recorded = {image.sha256 for image in split.test}
     chosen: SplitKind = "test folder" if has_test_folder else "all images"
     selected = images
     if not has_test_folder and any(image.sha256 in recorded for image in images.images):
         chosen = "recorded split"
-        selected = images.where(lambda image: image.sha256 in recorded)
+        selected = _recorded_once(images, split)
         if empty := [name for name, count in selected.per_class.items() if not count]:
             raise BadInputError(
                 f"{folder} holds {len(selected)} of the {len(recorded)} test images recorded at training, and none of "
@@ -136,4 +141,15 @@ def find_test_set(
                 "class folders in a folder named test."
             )
     overlap = sum(image.sha256 in trained_on for image in selected.images)
-    return TestSet(selected, chosen, overlap, len(images) - len(selected))
+    return TestSet(selected, chosen, overlap, len(split.test), len(images) - len(selected))
+
+
+def _recorded_once(images: ImageSet, split: Split) -> ImageSet:
+    """Take the recorded test images, each as often as it was recorded: a copy elsewhere is no further evidence."""
+    left = Counter(image.sha256 for image in split.test)
+
+    def wanted(image: LabelledImage) -> bool:
+        left[image.sha256] -= 1
+        return left[image.sha256] >= 0
+
+    return images.where(wanted)

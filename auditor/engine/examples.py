@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Images shown of each class.
 PER_CLASS = 2
 
+#: Images shown in all, for models of many classes.
+MOST = 8
+
 #: Folder of the pictures below the audit's.
 FOLDER = "examples"
 
@@ -65,7 +68,7 @@ class ExampleKeeper:
         labels = self._images.labels[start : start + len(clean)]
         for i in np.flatnonzero(clean.argmax(axis=1) == labels).tolist():
             label = int(labels[i])
-            if self._wanted[label]:
+            if self._wanted[label] and len(self.examples) < MOST:
                 self._wanted[label] -= 1
                 self._keep(start + i, clean[i], attacked, i, (pictures[0][i], pictures[1][i]) if pictures else None)
 

@@ -81,7 +81,7 @@ def performance(labels: Labels, logits: Logits, classes: Sequence[str]) -> Perfo
 
 
 def classification_report(labels: Labels, predicted: Labels, classes: Sequence[str]) -> ClassificationReport:
-    """scikit-learn's classification report (the paper's Table II), undefined figures as None.
+    """scikit-learn's classification report (the paper's Table II), undefined figures of a class as None.
 
     Args:
         labels: ground truth of shape `(n,)`.
@@ -92,18 +92,17 @@ def classification_report(labels: Labels, predicted: Labels, classes: Sequence[s
 
     # Numbers in the place of names: a class called "accuracy" would overwrite a row of scikit-learn's own.
     keys = [str(k) for k in range(len(classes))]
-    report = sklearn_report(
-        labels,
-        predicted,
-        labels=range(len(classes)),
-        target_names=keys,
-        output_dict=True,
-        zero_division=np.nan,
+    by_class, averages = (
+        sklearn_report(
+            labels, predicted, labels=range(len(classes)), target_names=keys, output_dict=True, zero_division=undefined
+        )
+        # Left out of an average, a class that is never predicted would raise it: there it counts as 0.
+        for undefined in (np.nan, 0.0)
     )
     return ClassificationReport(
-        classes={name: _scores(report[key]) for name, key in zip(classes, keys, strict=True)},
-        macro_avg=_scores(report["macro avg"]),
-        weighted_avg=_scores(report["weighted avg"]),
+        classes={name: _scores(by_class[key]) for name, key in zip(classes, keys, strict=True)},
+        macro_avg=_scores(averages["macro avg"]),
+        weighted_avg=_scores(averages["weighted avg"]),
     )
 
 

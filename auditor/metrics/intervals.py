@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 from auditor.record import Estimate, Proportion
 
@@ -30,9 +30,15 @@ def proportion(count: int, of: int) -> Proportion:
     Raises:
         ValueError: if the numbers are not a proportion.
     """
-    method = "exact" if count in (0, of) else "wilson"
-    interval = binomtest(count, of).proportion_ci(LEVEL, method=method)
-    return Proportion(value=count / of, low=float(interval.low), high=float(interval.high), count=count, of=of)
+    if not 0 <= count <= of or of < 1:
+        raise ValueError(f"{count} of {of} is no proportion")
+    if count in (0, of):
+        # Clopper and Pearson's bound in closed form: the share at which the outcome has a chance of 2.5%.
+        reach = (0.5 - LEVEL / 2) ** (1 / of)
+        low, high = (0.0, 1 - reach) if count == 0 else (reach, 1.0)
+    else:
+        low, high = _wilson(count, of)
+    return Proportion(value=count / of, low=low, high=high, count=count, of=of)
 
 
 def proportion_of(hits: NDArray[np.bool_]) -> Proportion:
@@ -56,8 +62,8 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Es
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     p1, p2 = (both + only_first) / n, (both + only_second) / n
-    low1, high1 = binomtest(both + only_first, n).proportion_ci(LEVEL, method="wilson")
-    low2, high2 = binomtest(both + only_second, n).proportion_ci(LEVEL, method="wilson")
+    low1, high1 = _wilson(both + only_first, n)
+    low2, high2 = _wilson(both + only_second, n)
     phi = _correlation(both, only_first, only_second, neither)
 
     def reach(a: float, b: float) -> float:
@@ -69,6 +75,14 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Es
         low=max(-1.0, difference - reach(p1 - low1, high2 - p2)),
         high=min(1.0, difference + reach(high1 - p1, p2 - low2)),
     )
+
+
+def _wilson(count: int, of: int) -> tuple[float, float]:
+    """Wilson's score interval, without continuity correction."""
+    share, z2 = count / of, _Z * _Z
+    centre = (share + z2 / (2 * of)) / (1 + z2 / of)
+    reach = _Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
 def _correlation(a: int, b: int, c: int, d: int) -> float:

@@ -21,9 +21,9 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
     """ART's TensorFlow classifier over the logits of a model.
 
     It differs from its parent where that is slow or wrong for an audit: `predict` respects the batch size,
-    `loss_gradient` is compiled, its loss is summed and not averaged, so that an image's gradient does not
-    depend on the others of its batch, and the last gradient is kept, because the gradient of a single-step
-    attack is the same at every epsilon.
+    `loss_gradient` is compiled; its loss is summed and not averaged, so that an image's gradient does not
+    depend on the others of its batch; it keeps its direction where the model is confident; and the last
+    gradient is kept, because that of a single-step attack is the same at every epsilon.
 
     Args:
         forward: from images in [0, 1], a tensor of shape `(n, h, w, c)`, to logits of shape `(n, C)`.
@@ -54,7 +54,7 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
             # Only the images are watched: no gradient of a weight is ever computed.
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
-                loss = self.loss_object(y, forward(x))
+                loss = _cross_entropy(y, forward(x))
             return tape.gradient(loss, x)
 
         self._logits, self._gradient = logits, gradient
@@ -87,3 +87,17 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
             gradient = self._gradient(x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)).numpy()
             self._last = (x.copy(), y.copy(), gradient)
         return self._last[2]
+
+
+def _cross_entropy(targets: Any, logits: Any) -> Any:
+    """Cross-entropy of each image, of one-hot targets and logits, both of shape `(n, C)`.
+
+    It is log(1 + sum of exp(z_j - z_y) over the classes j other than the true one y): the same as the usual
+    form, but its gradient is not lost where the true class leads by more than 16.6. There the usual form
+    computes p_y - 1 as exactly 0 in float32, and what is left points away from the runner-up alone.
+    """
+    import tensorflow as tf
+
+    lead = logits - tf.reduce_sum(targets * logits, axis=1, keepdims=True)
+    others = tf.where(targets > 0, tf.constant(-float("inf"), logits.dtype), lead)
+    return tf.nn.softplus(tf.reduce_logsumexp(others, axis=1))

@@ -66,6 +66,11 @@ class Subject:
         return None
 
     @property
+    def precision(self) -> str:
+        """Number formats the layers compute in."""
+        return precision_of(self.model)
+
+    @property
     def architecture(self) -> str:
         """The layers, counted by kind, in the order of their first use."""
         kinds = Counter(type(layer).__name__ for layer in self.model.layers if type(layer).__name__ != "InputLayer")
@@ -84,6 +89,11 @@ class Subject:
         inputs = np.asarray(mode.apply(images), dtype=np.float32)
         answer: NDArray[np.float32] = self.model.predict(inputs, batch_size=16, verbose=0)
         return answer
+
+
+def precision_of(model: Any) -> str:
+    """Number formats that the layers of a Keras model compute in, for example `float32`."""
+    return ", ".join(sorted({str(layer.compute_dtype) for layer in model.layers}))
 
 
 def load(path: Path) -> Subject:

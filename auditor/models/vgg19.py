@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 #: Convolutions and filters of the five blocks (Simonyan and Zisserman 2015, configuration E).
 _BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 
-#: The base halves the image five times.
-SMALLEST_IMAGE = 32
-
 
 def build(settings: TrainingSettings, classes: int, weights: Path | None) -> tuple[Any, Any]:
     """Build the model of the paper.
@@ -35,8 +32,6 @@ def build(settings: TrainingSettings, classes: int, weights: Path | None) -> tup
         BadInputError: if the settings are impossible or the weights cannot be had.
     """
     keras = load_keras()
-    if settings.image_size < SMALLEST_IMAGE:
-        raise BadInputError(f"VGG-19 needs images of at least {SMALLEST_IMAGE} pixels, not {settings.image_size}.")
     base = _base(settings, weights)
     features = keras.Input(base.output.shape[1:])
     x = keras.layers.Flatten()(features)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
+from auditor.errors import BadInputError
 from auditor.files import write_bytes, write_text
 from auditor.report import charts, words
 
@@ -45,13 +46,14 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
     """Draw `report.html` and `report.pdf` of an audit.
 
     Raises:
-        BadInputError: if the folder cannot be written.
+        BadInputError: if the folder cannot be written, or lacks a picture.
     """
     attack = words.headline_attack(record)
     page = _environment(folder).get_template("audit.html.j2").render(
         record=record,
         attack=attack,
         sentences=words.headline(record),
+        directions=words.directions(record),
         curve=charts.accuracy_by_epsilon(record),
         bars=charts.before_and_after(record, attack.accuracy, f"{attack.name} {words.epsilon_words(attack.epsilon)}"),
         reliability=charts.reliability(record.clean.calibration),
@@ -90,7 +92,11 @@ def _environment(folder: Path) -> jinja2.Environment:
         environment.filters[function.__name__] = function
 
     def picture(name: str) -> str:
-        return _data_uri("image/png", folder / name)
+        # The record may come from elsewhere: it may name pictures of its own folder and nothing else.
+        path = (folder / name).resolve()
+        if not path.is_relative_to((folder / "examples").resolve()) or path.suffix != ".png" or not path.is_file():
+            raise BadInputError(f"{folder} lacks the picture {name!r} that its record names in the folder examples.")
+        return _data_uri("image/png", path)
 
     def font(name: str) -> Markup:
         return Markup(_data_uri("font/woff2", root / "fonts" / name))  # noqa: S704 - base64 of our own file

@@ -60,6 +60,16 @@ def worst_flip(result: Performance) -> str:
     return f"{arrow(name)}: {counted(flip)}" if flip.count else "no errors"
 
 
+def directions(record: AuditRecord) -> list[str]:
+    """Directions of error that occurred, with or without an attack, and the critical one."""
+    results: list[Performance] = [record.clean, *record.attacks]
+    return [
+        name
+        for name in record.clean.flips
+        if name == record.critical or any(result.flips[name].count for result in results)
+    ]
+
+
 def headline_attack(record: AuditRecord) -> AttackResult:
     """The result page one speaks of: the first attack at the headline epsilon."""
     return next(attack for attack in record.attacks if attack.epsilon == record.headline_epsilon)

@@ -24,6 +24,7 @@ from auditor.metrics.classification import calibration, performance
 from auditor.models import vgg19
 from auditor.models.backend import keras as load_keras
 from auditor.models.preprocessing import MODES
+from auditor.models.subject import precision_of
 from auditor.progress import Progress, Silent
 from auditor.record import CleanResult, Skipped
 from auditor.sidecar import Epoch, Sidecar, Split, SplitImage, sidecar_path
@@ -173,7 +174,7 @@ def train(
         skipped=[Skipped(path=file.id, reason=file.reason) for file in train_set.skipped],
         history=history,
         test=test,
-        environment=describe(),
+        environment=describe(precision_of(trainee.full)),
         seconds=time.perf_counter() - clock,
     )
     write_text(sidecar_path(output), sidecar.model_dump_json(indent=1))

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ def test_the_command_in_the_record_repeats_the_audit(audited, trained, data, tmp
     (tmp_path / sidecar.name).write_bytes(sidecar.read_bytes())
     (tmp_path / data.name).symlink_to(data)
     monkeypatch.chdir(tmp_path)
-    command = audited.record.audit.command.split()
+    command = shlex.split(audited.record.audit.command)
     assert command[0] == "medaudit"
     code, _, err = medaudit(capsys, *command[1:], "-o", "again")
     assert code == 0, err

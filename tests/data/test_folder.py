@@ -44,9 +44,17 @@ def test_unreadable_files_are_listed_with_reasons(tmp_path):
     (folder / "red" / "text.jpg").write_text("no picture")
     (folder / "blue" / "notes.txt").write_text("no picture by its name")
     (folder / "blue" / ".hidden").write_text("passed over")
+    (folder / "blue" / ".ipynb_checkpoints").mkdir()
+    draw(0, 1).save(folder / "blue" / ".ipynb_checkpoints" / "passed-over.png")
+    (folder / "blue" / "broken-link.png").symlink_to("absent.png")
     found = read_folder(folder)
     assert len(found) == 6
-    assert [file.id for file in found.skipped] == ["blue/notes.txt", "red/cut.png", "red/text.jpg"]
+    assert [file.id for file in found.skipped] == [
+        "blue/broken-link.png",
+        "blue/notes.txt",
+        "red/cut.png",
+        "red/text.jpg",
+    ]
     assert all(file.reason for file in found.skipped)
 
 
@@ -64,6 +72,7 @@ def test_a_file_that_changes_is_noticed(tmp_path):
         (lambda f: None, "does not exist"),
         (lambda f: f.write_text("x"), "is a file"),
         (lambda f: f.mkdir(), "no class folders"),
+        (lambda f: [draw_folder(f / part, 2) for part in ("train", "val")], "parts of a data set"),
         (lambda f: [(f / "a").mkdir(parents=True), (f / "b").mkdir()], "no readable image"),
     ],
 )

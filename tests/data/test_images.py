@@ -53,6 +53,17 @@ def test_orientation_is_applied():
     assert found[0, 1].tolist() == [255, 255, 255]
 
 
+def test_metadata_of_the_wrong_kind_does_not_end_the_run():
+    # Turned by 90 degrees, and a resolution that is text and no number.
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHI4s", 0x011A, 2, 4, b"abc")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
+    content = encoded(Image.new("RGB", (4, 2)), "JPEG", exif=exif)
+    try:
+        assert decode(content, (4, 2), 3).shape == (4, 2, 3)
+    except UnreadableImageError as error:
+        assert "damaged" in str(error)
+
+
 def bomb():
     """A small PNG file that says it is 60000 x 60000 pixels."""
 

@@ -74,6 +74,16 @@ def test_recorded_split_is_found_by_content_wherever_the_files_went(data, tmp_pa
     assert found.chosen == "recorded split"
     assert {i.sha256 for i in found.images.images} == {i.sha256 for i in test.images}
     assert (found.train_overlap, found.left_out) == (0, len(train))
+    assert found.recorded == len(found.images) == len(test)
+
+
+def test_copies_of_recorded_images_are_no_further_evidence(data, tmp_path):
+    train, test = stratified(read_folder(data), 0.3, 0)
+    shutil.copytree(data, tmp_path / "data")
+    for path in sorted((tmp_path / "data").rglob("*.png")):
+        shutil.copy(path, path.with_name(f"copy-{path.name}"))
+    found = find_test_set(tmp_path / "data", None, split_of(train, test))
+    assert len(found.images) == found.recorded == len(test)
 
 
 def test_a_class_without_recorded_images_is_an_error(data, tmp_path):
@@ -99,6 +109,8 @@ def test_training_uses_the_parts_of_the_folder(tmp_path):
     draw_folder(tmp_path / "test", 2, first=50)
     train, test = training_sets(tmp_path, TrainingSettings())
     assert (len(train), len(test)) == (8, 4)
+    with pytest.raises(BadInputError, match="leave out --per-class"):
+        training_sets(tmp_path, TrainingSettings(per_class=2))
 
 
 def test_one_class_is_too_few(tmp_path):

@@ -64,6 +64,17 @@ def test_figures_agree_with_the_matrix(matrix):
             assert row.recall == pytest.approx(found.sensitivity[name].value)
 
 
+def test_averages_count_a_class_that_is_never_predicted_as_zero():
+    # Three classes of ten images, all called the first: scikit-learn prints a mean precision of 0.11.
+    found = performance(*predictions([[10, 0, 0]] * 3), ["a", "b", "c"]).classification_report
+    assert found.classes["b"].precision is None
+    for average in (found.macro_avg, found.weighted_avg):
+        assert average.precision == pytest.approx(1 / 9)
+        assert average.recall == pytest.approx(1 / 3)
+        assert average.f1_score == pytest.approx(1 / 6)
+        assert average.support == 30
+
+
 def test_wrong_confidence_is_of_the_wrong_answers_only():
     labels = np.array([0, 0, 1])
     logits = np.array([[9, 0], [0, np.log(3)], [0, 5]], dtype=np.float32)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from auditor.metrics.intervals import auroc, hanley_mcneil_error, paired_difference, proportion
@@ -24,6 +25,20 @@ def test_proportion_agrees_with_published_examples(count, of, low, high):
     assert (found.count, found.of, found.value) == (count, of, count / of)
     assert found.low == pytest.approx(low, abs=5e-5)
     assert found.high == pytest.approx(high, abs=5e-5)
+
+
+@given(st.integers(1, 3000), st.data())
+def test_proportion_is_that_of_scipy(of, data):
+    count = data.draw(st.integers(0, of))
+    theirs = binomtest(count, of).proportion_ci(0.95, method="exact" if count in (0, of) else "wilson")
+    found = proportion(count, of)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(("count", "of"), [(1, 0), (2, 1), (-1, 3)])
+def test_what_is_no_proportion_is_refused(count, of):
+    with pytest.raises(ValueError, match="no proportion"):
+        proportion(count, of)
 
 
 @given(st.integers(1, 3000), st.data())

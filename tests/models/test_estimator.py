@@ -1,11 +1,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import TensorFlowV2Classifier
 
 from auditor.attacks import ATTACKS
 from auditor.data.folder import read_folder
+from auditor.models.estimator import LogitsClassifier
 from auditor.models.subject import load
 
 
@@ -86,6 +88,30 @@ def test_no_weight_gradient_is_needed(subject):
     kinds = {operation.type for operation in needed}
     assert any("BackpropInput" in kind for kind in kinds)
     assert not any("BackpropFilter" in kind for kind in kinds)
+
+
+@pytest.mark.parametrize("lead", [1.0, 16.8, 20.0, 50.0])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_gradient_points_the_right_way_however_confident_the_model(lead, classes):
+    # A linear model with one input a class: the gradient of the cross-entropy by the image is known exactly.
+    weights = np.random.default_rng(1).normal(size=(48, classes)).astype(np.float32)
+    offset = np.zeros(classes, np.float32)
+    offset[0] = lead
+    x = np.full((1, 4, 4, 3), 0.5, np.float32)
+    flat = x.reshape(1, 48)
+    offset -= (flat @ weights)[0]
+
+    def forward(images):
+        return tf.reshape(images, (-1, 48)) @ weights + offset
+
+    classifier = LogitsClassifier(forward, classes, (4, 4, 3))
+    targets = np.eye(classes, dtype=np.float32)[:1]
+    found = classifier.loss_gradient(x, targets).ravel()
+    z = (flat.astype(np.float64) @ weights + offset)[0]
+    p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    expected = (weights.astype(np.float64)[:, 1:] - weights[:, :1]) @ p[1:]
+    assert (np.sign(found) == np.sign(expected)).all()
+    assert np.allclose(found / np.abs(found).max(), expected / np.abs(expected).max(), atol=1e-3)
 
 
 def test_no_images_have_no_logits(subject):
