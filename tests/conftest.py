@@ -11,6 +11,9 @@ from hypothesis import settings
 from PIL import Image
 
 from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
+from auditor.data.folder import read_folder
+from auditor.data.images import unit
+from auditor.models.subject import Subject, load
 
 settings.register_profile("medaudit", deadline=None)  # machines differ in speed
 settings.load_profile("medaudit")
@@ -55,6 +58,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     """A small VGG-19, frozen with random weights, its head trained on `data`."""
     return train(data, tmp_path_factory.mktemp("model") / "small.h5", SMALL)
+
+
+@pytest.fixture(scope="session")
+def subject(trained: TrainResult) -> Subject:
+    """The model of `trained`, loaded to be asked and attacked."""
+    return load(trained.model)
+
+
+@pytest.fixture(scope="session")
+def batch(data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Twenty images in [0, 1] of both classes, and their labels as one-hot rows."""
+    images = read_folder(data)
+    return unit(images.pixels((32, 32), 3, 20, 40)), np.eye(2, dtype=np.float32)[images.labels[20:40]]
 
 
 @pytest.fixture(scope="session")

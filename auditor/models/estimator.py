@@ -94,7 +94,7 @@ def _cross_entropy(targets: Any, logits: Any) -> Any:
 
     It is log(1 + sum of exp(z_j - z_y) over the classes j other than the true one y): the same as the usual
     form, but its gradient is not lost where the true class leads by more than 16.6. There the usual form
-    computes p_y - 1 as exactly 0 in float32, and what is left points away from the runner-up alone.
+    computes p_y - 1 as exactly 0 in float32, and what is left knows of the other classes alone.
     """
     import tensorflow as tf
 
