@@ -67,7 +67,9 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        click.echo(f"medaudit: {error if isinstance(error, AuditInterrupted) else 'interrupted.'}", err=True)
+        # click puts an Abort of its own in the place of any interruption.
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        click.echo(f"medaudit: {cause if isinstance(cause, AuditInterrupted) else 'interrupted.'}", err=True)
         code = INTERRUPTED
     except MedauditError as error:
         code = _failed(str(error), error.exit_code, debug=state["debug"])

@@ -44,21 +44,56 @@ def distances(images: NDArray[np.float32], adversarial: NDArray[np.float32]) -> 
         images: shape `(n, height, width, channels)`, values in [0, 1].
         adversarial: the same shape and range.
     """
-    import tensorflow as tf
-
     change = (adversarial.astype(np.float64) - images).reshape(len(images), -1)
     mse = (change**2).mean(axis=1)
-    # Wang's window is 11 pixels wide; smaller images get the largest odd one that fits.
-    window = min(11, (min(images.shape[1:3]) - 1) // 2 * 2 + 1)
-    ssim = tf.image.ssim(images, adversarial, max_val=1.0, filter_size=window)
     with np.errstate(divide="ignore"):
         psnr = -10 * np.log10(mse)
     return Distances(
         linf=np.abs(change).max(axis=1),
         l2=np.linalg.norm(change, axis=1),
         psnr=psnr,
-        ssim=ssim.numpy().astype(np.float64),
+        ssim=structural_similarity(images, adversarial),
     )
+
+
+def structural_similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean structural similarity of images in [0, 1] (Wang et al. 2004, with their window and constants).
+
+    Written out as two products with a banded matrix for each blur, because it is measured for every image at
+    every epsilon: TensorFlow's own takes about a third of a prediction by VGG-19.
+
+    Args:
+        first: shape `(n, height, width, channels)`.
+        second: the same shape.
+
+    Returns:
+        Array of shape `(n,)`: the mean over the places where the window fits, and over the channels.
+    """
+    height, width = first.shape[1:3]
+    rows, columns = _window(height, min(height, width)), _window(width, min(height, width)).T
+    # One plane a channel: the blur is then two large products.
+    x, y = (np.moveaxis(images, 3, 1).astype(np.float64) for images in (first, second))
+
+    def blur(planes: NDArray[np.float64]) -> NDArray[np.float64]:
+        blurred: NDArray[np.float64] = rows @ planes @ columns
+        return blurred
+
+    mean_x, mean_y = blur(x), blur(y)
+    variances = blur(x * x + y * y) - mean_x**2 - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+    result: NDArray[np.float64] = (luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)).mean(axis=(1, 2, 3))
+    return result
+
+
+def _window(size: int, smallest: int) -> NDArray[np.float64]:
+    """Matrix of shape `(size - 2r, size)` that blurs with Wang's Gaussian of 1.5 pixels, 11 wide where that fits."""
+    radius = min(5, (smallest - 1) // 2)
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / 1.5) ** 2)
+    matrix = np.zeros((size - 2 * radius, size))
+    for row, place in enumerate(matrix):
+        place[row : row + len(weights)] = weights / weights.sum()
+    return matrix
 
 
 def summarise(found: Distances) -> Perceptibility:

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -208,13 +209,15 @@ def test_an_interruption_ends_with_130_and_no_record(trained, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        # A shell starts its background jobs deaf to Ctrl-C, and the test may be part of one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 120
     while not (tmp_path / "audit" / "examples").is_dir():
         assert running.poll() is None, running.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    running.send_signal(2)
+    running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert f"medaudit run --resume {tmp_path / 'audit'}" in " ".join(err.split())

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from auditor.metrics.perceptibility import Distances, distances, summarise
+from auditor.metrics.perceptibility import Distances, distances, structural_similarity, summarise
 
 
 def images(n=3, size=20, channels=3):
@@ -28,6 +29,25 @@ def test_equal_images_are_counted_and_have_no_psnr():
     mixed = summarise(Distances.join([same, distances(x, x + np.float32(0.1))]))
     assert mixed.unchanged == 3
     assert mixed.psnr.low == pytest.approx(20, abs=1e-4)
+
+
+def test_similarity_is_that_of_tensorflow():
+    generator = np.random.default_rng(3)
+    x = images(4, 40)
+    y = np.clip(x + generator.normal(0, 0.1, x.shape), 0, 1).astype(np.float32)
+    # TensorFlow's is in float32, and its variances are differences of nearly equal numbers.
+    assert structural_similarity(x, y) == pytest.approx(tf.image.ssim(x, y, max_val=1.0).numpy(), abs=5e-4)
+
+
+def test_similarity_of_one_window_is_its_definition():
+    x, y = images(2, 11, 1)
+    g = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    w = np.outer(g, g)[..., None] / np.outer(g, g).sum()
+    mx, my = (w * x).sum(), (w * y).sum()
+    vx, vy, c = (w * (x - mx) ** 2).sum(), (w * (y - my) ** 2).sum(), (w * (x - mx) * (y - my)).sum()
+    expected = (2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+    assert structural_similarity(x[None], y[None]) == pytest.approx([expected], abs=1e-9)
+    assert structural_similarity(x[None], x[None]).tolist() == [1.0]
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (11, 3), (64, 1)])
