@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+from auditor.cli.text import inert
 from auditor.errors import AuditInterrupted, MedauditError
 
 INTERRUPTED = 130
@@ -82,6 +83,5 @@ def main(arguments: list[str] | None = None) -> None:
 def _failed(message: str, code: int, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    # Names of files come from outside: no control character of theirs may reach the terminal.
-    click.echo("medaudit: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in message), err=True)
+    click.echo(f"medaudit: {inert(message)}", err=True)
     return code

@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from auditor.cli.text import inert
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -75,7 +77,7 @@ class TerminalProgress:
 
 def printable(text: str) -> str:
     """Text from outside for the terminal: control characters and markup lose their meaning."""
-    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+    return escape(inert(text))
 
 
 def duration(seconds: float) -> str:
