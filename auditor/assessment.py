@@ -4,50 +4,159 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auditor.metrics.classification import calibration, performance
-from auditor.metrics.intervals import paired_difference, proportion_of
+import numpy as np
+
+from auditor.attacks.interface import IDENTIFIERS
+from auditor.metrics.classification import performance
+from auditor.metrics.intervals import cluster_bootstrap, paired_difference, proportion_of
 from auditor.metrics.perceptibility import summarise
-from auditor.record import AttackResult, CleanResult, Verdict
+from auditor.record import (
+    AttackFailure,
+    AttackResult,
+    CleanResult,
+    EightBit,
+    Flipped,
+    SmallestEpsilon,
+    WorstCase,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.attacks import Attack
     from auditor.engine.outcomes import Outcomes
-
-#: An audit without criteria has figures and no verdict.
-NO_VERDICT = Verdict(status="NONE", reasons=["No acceptance criteria were set before this audit."])
+    from auditor.engine.plan import Plan
 
 
 def assess_clean(outcomes: Outcomes, classes: Sequence[str]) -> CleanResult:
     """Measure the predictions on the images as they are."""
-    measured = performance(outcomes.labels, outcomes.clean, classes)
-    return CleanResult(**dict(measured), calibration=calibration(outcomes.labels, outcomes.clean))
+    return CleanResult(**dict(performance(outcomes.labels, outcomes.clean, classes)))
 
 
-def assess_attack(outcomes: Outcomes, attack: Attack, epsilon: float, classes: Sequence[str]) -> AttackResult:
-    """Measure the predictions under one attack at one epsilon, and what it cost in accuracy.
+def assess_attacks(outcomes: Outcomes, plan: Plan, classes: Sequence[str], values: int) -> list[AttackResult]:
+    """Measure every attack of the plan that ran, at every epsilon; those of the checks are left to the checks.
 
     Args:
-        outcomes: of the audit; `attacked` holds the attack at `epsilon`.
-        attack: the attack.
-        epsilon: on images in [0, 1].
+        outcomes: of the audit.
+        plan: that was carried out.
         classes: the class names.
+        values: number of values of an image.
     """
+    return [
+        _assess(outcomes, attack, epsilon, classes, values)
+        for attack, epsilon in plan.cells
+        if attack.role != "probe"
+        and not outcomes.attacked[attack.name, epsilon].failure
+        and any(outcomes.attacked[attack.name, e].concerned.any() for e in plan.budgets(attack))
+    ]
+
+
+def assess_failures(outcomes: Outcomes) -> list[AttackFailure]:
+    """List the attacks that crashed."""
+    return [
+        AttackFailure(name=name, epsilon=epsilon, reason=found.failure)
+        for (name, epsilon), found in outcomes.attacked.items()
+        if found.failure
+    ]
+
+
+def _assess(
+    outcomes: Outcomes, attack: Attack, epsilon: float | None, classes: Sequence[str], values: int
+) -> AttackResult:
     found = outcomes.attacked[attack.name, epsilon]
-    before = outcomes.clean.argmax(axis=1) == outcomes.labels
-    after = found.logits.argmax(axis=1) == outcomes.labels
+    # Where a remedy was not needed, the result it follows stands.
+    rows = np.ones_like(found.concerned) if attack.role == "remedy" else found.concerned
+    labels, logits, right = outcomes.labels[rows], found.logits[rows], outcomes.right[rows]
+    after, rounded = found.predicted[rows] == labels, found.rounded[rows] == labels
+    atlas, nist = IDENTIFIERS[attack.knowledge]
     return AttackResult(
-        **dict(performance(outcomes.labels, found.logits, classes)),
+        **dict(performance(labels, logits, classes)),
         name=attack.name,
         title=attack.title,
         norm=attack.norm,
         epsilon=epsilon,
-        epsilon_255=epsilon * 255,
+        epsilon_255=None if epsilon is None else epsilon * 255,
+        radius=attack.radius(epsilon, values),
         knowledge=attack.knowledge,
+        atlas=atlas,
+        nist=nist,
+        remedy=int(found.concerned.sum()) if attack.role == "remedy" else None,
         reference=attack.reference,
         parameters=dict(attack.parameters),
-        accuracy_drop=paired_difference(before, after),
-        success_rate=proportion_of(~after[before]) if before.any() else None,
-        perceptibility=summarise(found.distances),
+        accuracy_drop=paired_difference(right, after),
+        success_rate=proportion_of(~after[right]) if right.any() else None,
+        perceptibility=summarise(found.distances.take(rows), right),
+        eight_bit=EightBit(accuracy=proportion_of(rounded), lost=int((~after & rounded).sum())),
     )
+
+
+def assess_worst_case(
+    outcomes: Outcomes, plan: Plan, classes: Sequence[str], groups: Sequence[str] | None = None
+) -> list[WorstCase]:
+    """Take the worst that any attack in L-inf did to each image at each epsilon, then the mean (Carlini et al. 2019).
+
+    What an attack won at a smaller epsilon is allowed at a larger one, so the success never falls.
+
+    Args:
+        outcomes: of the audit.
+        plan: that was carried out.
+        classes: the class names.
+        groups: patient or lesion of each image, if the data say so.
+    """
+    right, labels = outcomes.right, outcomes.labels
+    standing, results = right.copy(), []
+    for epsilon in plan.epsilons:
+        names = [attack.name for attack in bounded(outcomes, plan, epsilon)]
+        for name in names:
+            standing = standing & ~outcomes.wrong((name, epsilon))
+        if names:
+            results.append(
+                WorstCase(
+                    epsilon=epsilon,
+                    images=len(labels),
+                    accuracy=proportion_of(standing),
+                    success_rate=proportion_of(~standing[right]) if right.any() else None,
+                    sensitivity={
+                        name: proportion_of(standing[labels == k])
+                        for k, name in enumerate(classes)
+                        if (labels == k).any()
+                    },
+                    accuracy_drop=paired_difference(right, standing),
+                    clustered=cluster_bootstrap(standing, groups, plan.seed) if groups else None,
+                    attacks=names,
+                )
+            )
+    return results
+
+
+def assess_smallest_epsilon(worst: Sequence[WorstCase], right: int) -> SmallestEpsilon | None:
+    """Tell how little it takes to win an image.
+
+    Args:
+        worst: the worst case at each epsilon, rising.
+        right: images first classified correctly; None is returned where there is none.
+    """
+    if not right or not worst:
+        return None
+    won = [result.success_rate.count if result.success_rate else 0 for result in worst]
+    counts = np.diff([0, *won]).tolist()
+    median = next((result.epsilon for result, count in zip(worst, won, strict=True) if 2 * count > right), None)
+    return SmallestEpsilon(
+        median=median,
+        counts=[Flipped(epsilon=result.epsilon, count=count) for result, count in zip(worst, counts, strict=True)],
+        withstood=right - won[-1],
+        of=right,
+    )
+
+
+def bounded(outcomes: Outcomes, plan: Plan, epsilon: float) -> list[Attack]:
+    """Attacks that ran at that epsilon in L-inf."""
+    return [
+        attack
+        for attack, other in plan.cells
+        if other == epsilon
+        and attack.norm == "L-inf"
+        and attack.role != "probe"
+        and not outcomes.attacked[attack.name, epsilon].failure
+        and outcomes.attacked[attack.name, epsilon].concerned.any()
+    ]

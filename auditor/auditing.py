@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import shlex
 import shutil
 import time
@@ -15,9 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
-from auditor.assessment import NO_VERDICT, assess_attack, assess_clean
+from auditor.assessment import (
+    assess_attacks,
+    assess_clean,
+    assess_failures,
+    assess_smallest_epsilon,
+    assess_worst_case,
+)
 from auditor.attacks import ATTACKS
+from auditor.checks import check_all, verdict
 from auditor.data.folder import class_folders
 from auditor.data.images import unit
 from auditor.data.split import has_part
@@ -25,9 +34,10 @@ from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper
 from auditor.engine.journal import FOLDER, Header, Journal, read_header
 from auditor.engine.outcomes import predictions_csv
-from auditor.engine.plan import Plan, fitting_batch_size
-from auditor.engine.run import run
-from auditor.environment import describe, now
+from auditor.engine.plan import Plan, choose, critical_pair, fitting_batch_size
+from auditor.engine.repeat import repeat
+from auditor.engine.run import estimates, run
+from auditor.environment import describe, has_bfloat16, now
 from auditor.errors import AuditInterrupted, BadInputError
 from auditor.files import make_folder, write_text
 from auditor.metrics.classification import direction
@@ -36,7 +46,7 @@ from auditor.record import FILE_NAME, AuditInfo, AuditRecord
 from auditor.settings import AuditSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from auditor.progress import Progress
     from auditor.record import Environment
@@ -116,13 +126,14 @@ def begin(
     """Prepare an audit and begin its journal."""
     clock = time.perf_counter()
     prepared, plan = _prepare(model, data, settings, progress)
-    environment = describe(prepared.subject.precision)
+    environment = describe(prepared.subject.precision, _crafting(plan))
     header = Header(
         id=identity,
         started=started,
         model=str(model.resolve()),
         data=str(data.resolve()),
         settings=settings,
+        batch_size=plan.batch_size,
         key=_key(prepared, plan, settings, environment),
     )
     journal = Journal.begin(folder, header, plan.names)
@@ -136,8 +147,9 @@ def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progre
         raise BadInputError(f"The audit in {folder} is finished; `medaudit report` draws its reports again.")
     header = read_header(folder)
     make_folder(folder)
-    prepared, plan = _prepare(model or Path(header.model), data or Path(header.data), header.settings, progress)
-    environment = describe(prepared.subject.precision)
+    settings = header.settings.model_copy(update={"batch_size": header.batch_size})
+    prepared, plan = _prepare(model or Path(header.model), data or Path(header.data), settings, progress)
+    environment = describe(prepared.subject.precision, _crafting(plan))
     journal = Journal(folder, header, plan.names)
     journal.check(_key(prepared, plan, header.settings, environment))
     return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock)
@@ -152,22 +164,26 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
     """
     prepared, plan, header = work.prepared, work.plan, work.journal.header
     images, settings = prepared.tests.images, header.settings
-    keeper = ExampleKeeper(work.folder, images, settings.attacks[0], plan.headline)
+    keeper = ExampleKeeper(work.folder, images, plan.shown.name, plan.shown_epsilon)
     try:
+        repetition = repeat(prepared.subject, images)
         outcomes = run(prepared.subject, images, plan, keeper, work.journal, progress)
     except KeyboardInterrupt as error:
         raise AuditInterrupted(work.folder) from error
     timings = {"prepare": work.seconds, **outcomes.seconds}
+    checks = check_all(outcomes, plan, repetition.passes, [image.id for image in images.images])
+    clean = assess_clean(outcomes, images.classes)
+    worst = assess_worst_case(outcomes, plan, images.classes, images.groups)
     record = AuditRecord(
-        verdict=NO_VERDICT,
+        verdict=verdict(checks),
         audit=AuditInfo(
             id=header.id,
             status="finished",
             started=header.started,
             finished=now(),
             tool_version=version("medaudit"),
-            command=_command(prepared.model.path, prepared.data.path, settings),
-            seed=None,
+            command=_command(prepared.model.path, prepared.data.path, settings, plan),
+            seed=settings.seed,
             config=settings,
             batch_size=plan.batch_size,
         ),
@@ -175,10 +191,14 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
         data=prepared.data,
         headline_epsilon=plan.headline,
         critical=direction(*settings.critical) if settings.critical else None,
-        clean=assess_clean(outcomes, images.classes),
-        attacks=[assess_attack(outcomes, attack, epsilon, images.classes) for attack, epsilon in plan.cells],
+        clean=clean,
+        attacks=assess_attacks(outcomes, plan, images.classes, math.prod(prepared.subject.input_shape)),
+        worst_case=worst,
+        smallest_epsilon=assess_smallest_epsilon(worst, clean.accuracy.count),
+        failures=assess_failures(outcomes),
+        checks=checks,
         examples=keeper.examples,
-        environment=work.environment,
+        environment=work.environment.model_copy(update={"repeatability": repetition.words}),
         timings={**timings, "total": sum(timings.values())},
     )
     write_text(work.folder / PREDICTIONS, predictions_csv(images, outcomes))
@@ -197,8 +217,9 @@ def estimate(model: Path, data: Path, settings: AuditSettings, progress: Progres
         pixels = unit(images.pixels(subject.size, subject.channels, 0, trial))
         targets = np.eye(subject.outputs, dtype=np.float32)[images.labels[:trial]]
         speed = measure(subject.classifier, pixels, targets)
+        quick = measure(subject.estimator(coarse=True), pixels, targets) if plan.coarse else speed
         advance(1, "")
-    seconds = speed.seconds(plan.cost) * len(images)
+    seconds = sum(estimates(plan, speed, quick, len(images)).values()) * len(images)
     return Forecast(images.per_class, len(images.skipped), plan, seconds, peak_memory())
 
 
@@ -208,11 +229,34 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     # The cheapest error first: loading a model takes a while.
     class_folders(data / "test" if has_part(data, "test") else data)
     prepared = prepare(model, data, settings, progress)
+    subject, names = prepared.subject, settings.attacks
+    if "pgd-targeted" in names and not settings.critical:
+        progress.say("pgd-targeted is left out: name the critical error with --critical, for example malignant:benign.")
+        names = tuple(name for name in names if name != "pgd-targeted")
+        if not names:
+            raise BadInputError("pgd-targeted needs the critical error; name it with --critical.")
     return prepared, Plan(
-        tuple(ATTACKS[name] for name in settings.attacks),
+        choose(names),
         settings.epsilons,
-        settings.batch_size or fitting_batch_size(prepared.subject.input_shape),
+        settings.batch_size
+        or fitting_batch_size(subject.input_shape, subject.activations, psutil.virtual_memory().available),
+        critical_pair(settings.critical, prepared.tests.images.classes),
+        _coarse(settings, names, progress),
+        settings.seed,
     )
+
+
+def _coarse(settings: AuditSettings, names: Sequence[str], progress: Progress) -> bool:
+    """Settle whether adversarial images are crafted in bfloat16 first: it pays where the processor has it."""
+    capable = has_bfloat16()
+    if settings.precision == "mixed" and not capable:
+        progress.say("This processor does not compute in bfloat16: adversarial images are crafted in float32.")
+    iterative = any(ATTACKS[name].cost(1).gradients > 1 and not ATTACKS[name].minimal for name in names)
+    return capable and iterative and settings.precision != "float32"
+
+
+def _crafting(plan: Plan) -> str:
+    return "bfloat16 first, then float32 for the images that survived" if plan.coarse else "float32"
 
 
 def _key(prepared: Prepared, plan: Plan, settings: AuditSettings, environment: Environment) -> dict[str, str]:
@@ -224,12 +268,13 @@ def _key(prepared: Prepared, plan: Plan, settings: AuditSettings, environment: E
         "the configuration": hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
         "the preprocessing": prepared.model.preprocessing.mode,
         "the batch size": str(plan.batch_size),
+        "the precision": _crafting(plan),
         "the versions of the packages": f"Python {environment.python}, {packages}",
         "the processor": ", ".join((environment.cpu, *environment.gpu)),
     }
 
 
-def _command(model: str, data: str, settings: AuditSettings) -> str:
+def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
     """Build the command that repeats an audit from the folder of its model and data."""
     words = ["medaudit", "run"]
     if settings.attacks != AuditSettings().attacks:
@@ -243,8 +288,11 @@ def _command(model: str, data: str, settings: AuditSettings) -> str:
         words.append(f"--classes={line.getvalue()}")
     if settings.critical:
         words.append(f"--critical={':'.join(settings.critical)}")
-    if settings.batch_size:
-        words.append(f"--batch-size={settings.batch_size}")
+    if settings.seed:
+        words.append(f"--seed={settings.seed}")
+    if plan.coarse or settings.precision:
+        words.append(f"--precision={'mixed' if plan.coarse else 'float32'}")
+    words.append(f"--batch-size={plan.batch_size}")
     # A name that begins with a dash is no option.
     return shlex.join([*words, *(["--"] if "-" in (model[0], data[0]) else []), model, data])
 

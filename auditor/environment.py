@@ -27,8 +27,14 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def describe(precision: str) -> Environment:
-    """Describe this Python, the packages that matter to the figures, the machine, and the model's number formats."""
+def describe(precision: str, crafting: str = "float32", repeatability: str = "") -> Environment:
+    """Describe this Python, the packages that matter to the figures, the machine, and the number formats.
+
+    Args:
+        precision: number formats of the model.
+        crafting: number formats of the gradients.
+        repeatability: what was measured of repetition and batch size.
+    """
     import tensorflow as tf
 
     return Environment(
@@ -38,7 +44,24 @@ def describe(precision: str) -> Environment:
         cpu=_cpu(),
         gpu=[device.name for device in tf.config.list_physical_devices("GPU")],
         precision=precision,
+        crafting=crafting,
+        repeatability=repeatability,
     )
+
+
+def has_bfloat16() -> bool:
+    """Tell whether the processor multiplies in bfloat16 (AMX, AVX512-BF16), or there is a GPU that does."""
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
+        if details.get("compute_capability", (0, 0)) >= (8, 0):
+            return True
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return False
+    flags = next((line for line in info.read_text(errors="replace").splitlines() if line.startswith("flags")), "")
+    return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
 
 
 def _cpu() -> str:

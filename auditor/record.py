@@ -124,13 +124,12 @@ class Performance(_Part):
     """Errors by direction, `true->predicted`: of the images of the true class."""
     wrong_confidence: dict[str, float | None]
     """Median confidence of the errors of each direction of `flips`, in [0, 1]; null where there is none."""
+    calibration: Calibration
+    """Reliability of the confidences."""
 
 
 class CleanResult(Performance):
     """Performance on the images as they are."""
-
-    calibration: Calibration
-    """Reliability of the confidences."""
 
 
 class Spread(_Part):
@@ -145,18 +144,29 @@ class Spread(_Part):
 
 
 class Perceptibility(_Part):
-    """Size of the perturbations over all images, on images in [0, 1]."""
+    """Size of the perturbations over the images that changed, on images in [0, 1]; null where none did."""
 
-    linf: Spread
+    changed: int
+    """Number of images that the attack changed."""
+    linf: Spread | None
     """Largest change of any value of the image."""
-    l2: Spread
+    l2: Spread | None
     """Euclidean norm of the change."""
     psnr: Spread | None
-    """Peak signal-to-noise ratio in dB, of the images that changed; null if none did."""
-    ssim: Spread
+    """Peak signal-to-noise ratio in dB."""
+    ssim: Spread | None
     """Structural similarity, 1 for equal images."""
     unchanged: int
-    """Images the attack left exactly as they were: attempts that failed before they began."""
+    """Images first classified correctly that the attack left as they were: attempts that failed as they began."""
+
+
+class EightBit(_Part):
+    """The adversarial images rounded to 8 bits, as a file would store them, and judged again."""
+
+    accuracy: Proportion
+    """Share of the images that is classified correctly after rounding."""
+    lost: int
+    """Wrong answers that rounding undid."""
 
 
 class AttackResult(Performance):
@@ -168,12 +178,20 @@ class AttackResult(Performance):
     """Name in words."""
     norm: str
     """Norm that epsilon bounds."""
-    epsilon: float
-    """Largest perturbation allowed."""
-    epsilon_255: float
+    epsilon: float | None
+    """Largest perturbation allowed, in L-inf; null where no epsilon bounds the attack."""
+    epsilon_255: float | None
     """The same in steps of an 8-bit image."""
+    radius: float | None
+    """The bound in the attack's own norm: epsilon in L-inf; in L2 epsilon times the root of the number of values."""
     knowledge: str
-    """What the attacker knows: `white-box`, `score-based` or `decision-based`."""
+    """What the attacker knows: `white-box`, `score-based`, `decision-based`, or `none` for random noise."""
+    atlas: str | None
+    """Technique of MITRE ATLAS 5.6.0."""
+    nist: str | None
+    """Attack of NIST AI 100-2e2025."""
+    remedy: int | None
+    """Images on which the margin loss took the place of a gradient that had vanished; null for other attacks."""
     reference: str
     """Where the attack was published."""
     parameters: dict[str, str | int | float | bool | None]
@@ -184,6 +202,81 @@ class AttackResult(Performance):
     """Share of the images first classified correctly that is now classified wrongly; null if none was."""
     perceptibility: Perceptibility
     """Size of the perturbations."""
+    eight_bit: EightBit
+    """After rounding to 8 bits."""
+
+
+class WorstCase(_Part):
+    """The worst that any attack did to each image, at one epsilon."""
+
+    epsilon: float
+    """Largest perturbation allowed, in L-inf."""
+    images: int
+    """Number of images, the denominator of `accuracy`."""
+    accuracy: Proportion
+    """Share of all images that is classified correctly under every attack: robust accuracy."""
+    success_rate: Proportion | None
+    """Share of the images first classified correctly that some attack won; null if none was."""
+    sensitivity: dict[str, Proportion]
+    """By class: the share of its images that is called by its name under every attack."""
+    accuracy_drop: Estimate
+    """Clean accuracy less this one, paired by image."""
+    clustered: Estimate | None
+    """Accuracy with an interval that takes images of one group together; null where the data name no groups."""
+    attacks: list[str]
+    """Names of the attacks."""
+
+
+class Flipped(_Part):
+    """Images that some attack wins at this epsilon and at no smaller one of the sweep."""
+
+    epsilon: float
+    """In L-inf."""
+    count: int
+    """Number of images."""
+
+
+class SmallestEpsilon(_Part):
+    """The smallest epsilon of the sweep at which some attack wins an image, over those first classified correctly."""
+
+    median: float | None
+    """Null where at least half of the images withstand the whole sweep."""
+    counts: list[Flipped]
+    """By rising epsilon."""
+    withstood: int
+    """Images that no attack of the sweep won."""
+    of: int
+    """Images first classified correctly."""
+
+
+class AttackFailure(_Part):
+    """An attack that crashed: it says nothing of the model."""
+
+    name: str
+    """Of the attack."""
+    epsilon: float | None
+    """At which it crashed."""
+    reason: str
+    """What it raised."""
+
+
+class Check(_Part):
+    """One check of the attacks."""
+
+    name: str
+    """Short name."""
+    title: str
+    """The question it answers, in words."""
+    status: Literal["PASS", "WARN", "FAIL", "ERROR", "SKIPPED"]
+    """`FAIL` and `ERROR` make the audit inconclusive."""
+    figure: str
+    """What was measured, in words."""
+    threshold: str
+    """What was asked, in words."""
+    reason: str
+    """Why, in words."""
+    images: list[str]
+    """Ids of the images concerned."""
 
 
 class Prediction(_Part):
@@ -204,7 +297,7 @@ class Example(_Part):
     """Ground truth."""
     attack: str
     """Name of the attack."""
-    epsilon: float
+    epsilon: float | None
     """Of the attack."""
     clean: Prediction
     """Before."""
@@ -284,7 +377,7 @@ class AuditInfo(_Part):
     command: str
     """The command that repeats the audit."""
     seed: int | None
-    """Of every random choice; null where nothing was random."""
+    """Of every random choice."""
     config: Annotated[AuditSettings, BeforeValidator(_known)]
     """The options as they were given or by default."""
     batch_size: int
@@ -366,7 +459,11 @@ class Environment(_Part):
     gpu: list[str]
     """Graphics processors TensorFlow used."""
     precision: str
-    """Number formats of the model's arithmetic."""
+    """Number formats of the arithmetic behind every figure."""
+    crafting: str = "float32"
+    """Number formats of the gradients that adversarial images were made with."""
+    repeatability: str = ""
+    """What was measured of the effect of repetition and of another batch size."""
 
 
 class AuditRecord(_Part):
@@ -390,6 +487,14 @@ class AuditRecord(_Part):
     """Performance without an attack."""
     attacks: list[AttackResult]
     """By attack, then by rising epsilon."""
+    worst_case: list[WorstCase] = []
+    """The worst case over the attacks in L-inf, by rising epsilon."""
+    smallest_epsilon: SmallestEpsilon | None = None
+    """How little it takes; null where no image is classified correctly."""
+    failures: list[AttackFailure] = []
+    """Attacks that crashed."""
+    checks: list[Check] = []
+    """Whether the attacks were a fair fight."""
     examples: list[Example]
     """Pictures at the headline epsilon: the first images of each class in the order of their ids."""
     environment: Environment

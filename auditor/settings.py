@@ -39,8 +39,13 @@ class AuditSettings(_Settings):
     """Class names in the order of the model's outputs; None for those recorded at training, or the folder names."""
     critical: tuple[str, str] | None = None
     """The clinically worst error: true class, predicted class."""
+    precision: Literal["float32", "mixed"] | None = None
+    """Number format of the gradients of iterative attacks: `mixed` is bfloat16 first and float32 for what survives;
+    None for `mixed` where the processor computes in bfloat16. Every figure is the float32 model's."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of every random choice."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Images in a batch; None to choose by the size of the input."""
+    """Images in a batch; None to choose by the size of the input and the free memory."""
     requested_by: str | None = None
     """Who asked for the audit, for the report."""
     responsible: str | None = None

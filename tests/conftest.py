@@ -11,6 +11,7 @@ from hypothesis import settings
 from PIL import Image
 
 from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
+from auditor.attacks import Arena
 from auditor.data.folder import read_folder
 from auditor.data.images import unit
 from auditor.models.subject import Subject, load
@@ -71,6 +72,16 @@ def batch(data: Path) -> tuple[np.ndarray, np.ndarray]:
     """Twenty images in [0, 1] of both classes, and their labels as one-hot rows."""
     images = read_folder(data)
     return unit(images.pixels((32, 32), 3, 20, 40)), np.eye(2, dtype=np.float32)[images.labels[20:40]]
+
+
+def arena(subject: Subject, images: np.ndarray, targets: np.ndarray, **more: object) -> Arena:
+    """All of a batch under attack, in float32, with no critical error named."""
+    everything = np.ones(len(images), dtype=bool)
+    chosen = {
+        "clean": subject.classifier.predict(images), "concerned": everything, "standing": everything,
+        "critical": None, "coarse": False, "seed": (0,),
+    } | more  # fmt: skip
+    return Arena(subject, images, targets.argmax(axis=1), **chosen)
 
 
 @pytest.fixture(scope="session")

@@ -108,8 +108,10 @@ def test_a_model_that_hides_its_softmax_is_refused(tmp_path):
 
 
 def test_the_command_reads_back_as_the_same_options(trained):
+    from auditor.attacks import ATTACKS
     from auditor.auditing import _command
     from auditor.cli.run import command
+    from auditor.engine.plan import Plan
 
     settings = AuditSettings(
         epsilons=(0.5 / 255, 1 / 3, 0.0123456789012345),
@@ -117,12 +119,15 @@ def test_the_command_reads_back_as_the_same_options(trained):
         critical=("a b", "c,d"),
         preprocessing="caffe",
         batch_size=3,
+        seed=7,
+        precision="float32",
     )
-    words = shlex.split(_command("-m.h5", "my data", settings))
+    plan = Plan((ATTACKS["fgsm"],), settings.epsilons, 3, seed=7)
+    words = shlex.split(_command("-m.h5", "my data", settings, plan))
     read = command.make_context("run", words[2:]).params
     assert (read["model"], read["data"]) == (Path("-m.h5"), Path("my data"))
     assert read["eps"] == settings.epsilons
-    for name in ("classes", "critical", "preprocessing", "batch_size"):
+    for name in ("classes", "critical", "preprocessing", "batch_size", "seed", "precision"):
         assert read[name] == getattr(settings, name), name
 
 

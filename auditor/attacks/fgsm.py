@@ -1,19 +1,18 @@
-"""The attack of the paper: the fast gradient sign method (section III-C)."""
+"""The attack of the paper, the fast gradient sign method (section III-C), and the same step in L2."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from auditor.attacks.interface import Attack
+import numpy as np
+
+from auditor.attacks.interface import Arena, Attack
 from auditor.engine.cost import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
-
-    from auditor.models.estimator import LogitsClassifier
 
 
 class FGSM(Attack):
@@ -21,9 +20,10 @@ class FGSM(Attack):
 
     name = "fgsm"
     title = "Fast gradient sign method"
-    norm = "L-inf"
-    knowledge = "white-box"
     reference = "Goodfellow, Shlens and Szegedy 2015, arXiv:1412.6572"
+    suites: ClassVar[tuple[str, ...]] = ("quick", "standard", "full")
+    pursues = False
+    art_norm: ClassVar[float] = np.inf
 
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
@@ -40,22 +40,35 @@ class FGSM(Attack):
         }
 
     def cost(self, epsilons: int) -> Cost:
-        """One gradient: its sign is the same at every epsilon."""
+        """One gradient: its direction is the same at every epsilon."""
         del epsilons
         return Cost(gradients=1)
 
-    def generate(
-        self,
-        classifier: LogitsClassifier,
-        images: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        epsilon: float,
-    ) -> NDArray[np.float32]:
-        """Attack one batch, as `Attack.generate` says."""
+    def craft(self, arena: Arena, epsilon: float) -> NDArray[np.float32]:
+        """Attack one batch, all of it: images that are wrong from the start are attacked as in the paper."""
         from art.attacks.evasion import FastGradientMethod
 
+        size = self.radius(epsilon, arena.images[0].size)
         attack = FastGradientMethod(
-            classifier, eps=epsilon, eps_step=epsilon, batch_size=len(images), summary_writer=False
+            arena.estimator(),
+            norm=self.art_norm,
+            eps=size,
+            eps_step=size,
+            batch_size=len(arena.images),
+            summary_writer=False,
         )
-        result: NDArray[np.float32] = attack.generate(images, targets)
+        result: NDArray[np.float32] = attack.generate(arena.images, arena.targets)
         return result
+
+
+class FGML2(FGSM):
+    """One step along the gradient itself, of a length in L2."""
+
+    name = "fgm-l2"
+    title = "Fast gradient method in L2"
+    norm = "L2"
+    suites: ClassVar[tuple[str, ...]] = ("standard", "full")
+    art_norm = 2
+
+
+ATTACKS = (FGSM(), FGML2())

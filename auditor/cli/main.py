@@ -19,6 +19,7 @@ INTERNAL_ERROR = 70
 _COMMANDS = {
     "run": ("auditor.cli.run", "Audit a model on a folder of test images."),
     "train": ("auditor.cli.train", "Train the paper's VGG-19 on a folder of images."),
+    "attacks": ("auditor.cli.attacks", "List the attacks that can be run."),
     "report": ("auditor.cli.report", "Draw the reports of an audit again."),
     "schema": ("auditor.cli.schema", "Print the JSON Schema of results.json."),
 }
@@ -52,7 +53,8 @@ def cli(state: dict[str, bool], debug: bool) -> None:
     medaudit train data/ -o model.h5     train the paper's VGG-19
     medaudit run model.h5 data/          audit it: HTML, PDF and JSON
 
-    Exit codes: 0 finished, 2 bad usage or input, 70 internal error, 130 interrupted.
+    Exit codes: 0 finished, 2 bad usage or input, 3 inconclusive (a check says that an attack may have failed),
+    70 internal error, 130 interrupted.
     """  # noqa: D301 - \b is click's mark for a paragraph to leave as it is
     state["debug"] = debug
 

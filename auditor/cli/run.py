@@ -10,9 +10,13 @@ import click
 from click.core import ParameterSource
 
 from auditor.api import audit, forecast, resume
+from auditor.attacks import SUITES, suite
 from auditor.cli.summary import print_forecast, print_summary
 from auditor.cli.terminal import TerminalProgress, say_reports, settings_of
 from auditor.settings import AuditSettings, PreprocessingName
+
+#: Exit code of an audit whose own checks say that an attack may have failed.
+INCONCLUSIVE = 3
 
 
 def parse_epsilons(context: click.Context, option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -73,8 +77,21 @@ def parse_critical(context: click.Context, option: click.Parameter, text: str | 
     "attacks",
     multiple=True,
     metavar="NAME",
-    help="Attack to run; may be repeated.  [default: fgsm]",
+    help="Attack to run; may be repeated. `medaudit attacks` lists them.  [default: fgsm]",
 )
+@click.option(
+    "--suite",
+    "chosen_suite",
+    type=click.Choice(SUITES),
+    help="Run all attacks of a suite: quick (noise and fgsm), standard (those that the checks need), full.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed"]),
+    help="Gradients of iterative attacks: float32, or bfloat16 first and float32 for what survives (mixed). Figures "
+    "are always the float32 model's.  [default: mixed where the processor has bfloat16]",
+)
+@click.option("--seed", type=int, metavar="N", help="Of every random choice.  [default: 0]")
 @click.option(
     "--preprocessing",
     type=click.Choice(get_args(PreprocessingName)),
@@ -92,7 +109,9 @@ def parse_critical(context: click.Context, option: click.Parameter, text: str | 
     metavar="TRUE:PREDICTED",
     help="The clinically worst error, for example malignant:benign.",
 )
-@click.option("--batch-size", type=int, metavar="N", help="Images in a batch.  [default: by the size of the input]")
+@click.option(
+    "--batch-size", type=int, metavar="N", help="Images in a batch.  [default: by input size and free memory]"
+)
 @click.option("--requested-by", metavar="TEXT", help="Who asked for the audit; printed in the report.")
 @click.option("--responsible", metavar="TEXT", help="Name and role of the responsible person; printed in the report.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would take, and do nothing.")
@@ -112,6 +131,7 @@ def command(
     output: Path | None,
     eps: tuple[float, ...] | None,
     attacks: tuple[str, ...],
+    chosen_suite: str | None,
     dry_run: bool,
     unfinished: Path | None,
     **options: object,
@@ -132,6 +152,9 @@ def command(
     elif not (model and data):
         raise click.UsageError("MODEL and DATA are needed, or --resume AUDIT.")
     else:
+        if chosen_suite:
+            members = suite(chosen_suite)
+            attacks = (*members, *(name for name in attacks if name not in members))
         settings = settings_of(AuditSettings, epsilons=eps, attacks=attacks or None, **options)
         if dry_run:
             print_forecast(forecast(model, data, settings, progress=progress))
@@ -139,6 +162,8 @@ def command(
         result = audit(model, data, output, settings, progress=progress)
     print_summary(result.record)
     say_reports(result.reports)
+    if result.record.verdict.status == "INCONCLUSIVE":
+        context.exit(INCONCLUSIVE)
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from auditor.cli.terminal import duration, printable
-from auditor.report.words import epsilon_words, figure, headline, percent, worst_flip
+from auditor.epsilon import epsilon_words
+from auditor.report.words import figure, headline, percent, several, worst_flip
 
 if TYPE_CHECKING:
     from auditor.auditing import Forecast
@@ -33,11 +34,26 @@ def print_summary(record: AuditRecord) -> None:
             percent(attack.accuracy_drop.value),
             printable(worst_flip(attack)),
         )
+    if several(record):
+        for worst in record.worst_case:
+            table.add_row(
+                "worst case",
+                epsilon_words(worst.epsilon),
+                figure(worst.accuracy),
+                percent(worst.accuracy_drop.value),
+                "",
+                style="bold",
+            )
     console.print()
     console.print(table)
     console.print()
     for sentence in headline(record):
         console.print(printable(sentence))
+    for check in record.checks:
+        if check.status not in ("PASS", "SKIPPED"):
+            console.print(printable(f"{check.status} {check.name}: {check.figure}. {check.reason}"))
+    if record.verdict.status == "INCONCLUSIVE":
+        console.print("INCONCLUSIVE: the figures above may be too good.", style="bold")
     if record.data.skipped:
         console.print(f"{len(record.data.skipped)} files could not be read and were left out:")
         for file in record.data.skipped[:10]:
@@ -51,18 +67,26 @@ def print_forecast(plan: Forecast) -> None:
     """Print what an audit would do and take."""
     console = Console(highlight=False)
     images = sum(plan.per_class.values())
-    cost = plan.plan.cost
+    cost = plan.plan.cost(images)
     classes = ", ".join(f"{count} {name}" for name, count in plan.per_class.items())
     console.print(printable(f"Images    {images}: {classes}; {plan.skipped} files cannot be read"))
     for attack in plan.plan.attacks:
-        steps = ", ".join(epsilon_words(epsilon) for epsilon in plan.plan.epsilons)
+        if attack.role == "remedy":
+            continue
+        steps = ", ".join(epsilon_words(epsilon) for epsilon in plan.plan.budgets(attack) if epsilon is not None)
+        on = f" on {min(attack.subset, images)} images" if attack.subset else ""
         console.print(
-            printable(f"Attack    {attack.name} ({attack.title}, {attack.norm}, {attack.knowledge}) at {steps}")
+            printable(f"Attack    {attack.name} ({attack.title}, {attack.norm}, {attack.knowledge})")
+            + (f" at {steps}" if steps else "")
+            + on
         )
     console.print(
-        f"Work      {images * cost.forwards:,.0f} forward passes and {images * cost.gradients:,.0f} gradients, "
+        f"Work      at most {images * cost.forwards:,.0f} forward passes and {images * cost.gradients:,.0f} gradients, "
         f"{plan.plan.batch_size} images at a time"
     )
-    console.print(f"Time      about {duration(plan.seconds)} on this machine, by a trial of one batch")
+    console.print(
+        f"Time      at most about {duration(plan.seconds)} on this machine, by a trial of one batch; images that fall "
+        "early take less"
+    )
     if plan.memory:
         console.print(f"Memory    about {plan.memory / 1e9:.1f} GB")

@@ -24,6 +24,7 @@ from auditor.cli.text import inert
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from auditor.progress import Advance
     from auditor.report.render import Rendered
 
 #: Where the work is shown; standard output is left to results.
@@ -39,7 +40,7 @@ class TerminalProgress:
     """Shows tasks as bars with the time left, or as a line now and then where there is no terminal."""
 
     @contextmanager
-    def task(self, title: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    def task(self, title: str, total: float) -> Iterator[Advance]:
         """Open a task, as `auditor.progress.Progress` says."""
         with self._bar(title, total) if messages.is_terminal else self._lines(title, total) as advance:
             yield advance
@@ -49,28 +50,36 @@ class TerminalProgress:
         messages.print(printable(message))
 
     @contextmanager
-    def _bar(self, title: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    def _bar(self, title: str, total: float) -> Iterator[Advance]:
         columns = (
             TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(),
             TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim"),
         )  # fmt: skip
         with Progress(*columns, console=messages, speed_estimate_period=600) as bars:
             bar = bars.add_task(title, total=total, note="")
-            yield lambda units, note: bars.update(bar, advance=units, note=printable(note))
+            done = 0.0
+
+            def advance(units: float, note: str, left: float | None = None) -> None:
+                nonlocal done
+                done += units
+                bars.update(bar, advance=units, note=printable(note), total=None if left is None else done + left)
+
+            yield advance
 
     @contextmanager
-    def _lines(self, title: str, total: float) -> Iterator[Callable[[float, str], None]]:
+    def _lines(self, title: str, total: float) -> Iterator[Advance]:
         start = last = time.monotonic()
         done = 0.0
 
-        def advance(units: float, note: str) -> None:
-            nonlocal done, last
+        def advance(units: float, note: str, left: float | None = None) -> None:
+            nonlocal done, last, total
             done += units
+            total = total if left is None else done + left
             now = time.monotonic()
             if now - last >= QUIET_INTERVAL and done:
                 last = now
-                left = (now - start) * (total - done) / done
-                messages.print(printable(f"{title}: {done / total:.0%}, about {duration(left)} left. {note}"))
+                rest = (now - start) * (total - done) / done
+                messages.print(printable(f"{title}: {done / total:.0%}, about {duration(rest)} left. {note}"))
 
         yield advance
 

@@ -28,12 +28,14 @@ class LabelledImage:
         path: where the file lies.
         label: index of its ground truth in the classes of the set.
         sha256: of the file's bytes.
+        group: the patient or lesion it shows, if the data say so.
     """
 
     id: str
     path: Path
     label: int
     sha256: str
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ class ImageSet:
     def labels(self) -> NDArray[np.int64]:
         """Ground truth of shape `(n,)`."""
         return np.array([image.label for image in self.images], dtype=np.int64)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The patient or lesion of each image; None where the data do not say."""
+        names = [image.group for image in self.images if image.group is not None]
+        return names if len(names) == len(self.images) else None
 
     @property
     def per_class(self) -> dict[str, int]:

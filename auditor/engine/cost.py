@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,8 +31,8 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.forwards + other.forwards, self.gradients + other.gradients)
 
-    def __truediv__(self, parts: int) -> Cost:
-        return Cost(self.forwards / parts, self.gradients / parts)
+    def __mul__(self, share: float) -> Cost:
+        return Cost(self.forwards * share, self.gradients * share)
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,42 @@ class Speed:
         return cost.forwards * self.forward + cost.gradients * self.gradient
 
 
+class Clock:
+    """Keeps the estimate of the time left: by the costs at first, by what was measured as soon as there is any.
+
+    Args:
+        estimates: seconds an image takes, by kind of work.
+        batches: number of images of each batch.
+    """
+
+    def __init__(self, estimates: Mapping[str, float], batches: Sequence[int]) -> None:
+        self._estimates = dict(estimates)
+        self._measured: dict[str, tuple[int, float]] = {}
+        self._images = dict.fromkeys(estimates, sum(batches))
+        self._spent = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds left."""
+        return sum(images * self._pace(kind) for kind, images in self._images.items())
+
+    def done(self, kind: str, images: int, seconds: float) -> None:
+        """Note that work was done on some images."""
+        before, spent = self._measured.get(kind, (0, 0.0))
+        self._measured[kind] = before + images, spent + seconds
+        self._images[kind] -= images
+        self._spent += seconds
+
+    def tick(self, note: str) -> tuple[float, str, float]:
+        """Return what progress is to be told: seconds spent since the last time, a note, seconds left."""
+        spent, self._spent = self._spent, 0.0
+        return spent, note, self.left
+
+    def _pace(self, kind: str) -> float:
+        images, seconds = self._measured.get(kind, (0, 0.0))
+        return seconds / images if images else self._estimates[kind]
+
+
 def measure(classifier: LogitsClassifier, images: NDArray[np.float32], targets: NDArray[np.float32]) -> Speed:
     """Time a prediction and a gradient of a small batch, after a first run that compiles both.
 
@@ -68,7 +104,7 @@ def measure(classifier: LogitsClassifier, images: NDArray[np.float32], targets: 
         run(images, targets)
         return (time.perf_counter() - clock) / len(images)
 
-    return Speed(timed(lambda x, _: classifier.predict(x, len(x))), timed(classifier.loss_gradient))
+    return Speed(timed(lambda x, _: classifier.logits(x, len(x))), timed(classifier.loss_gradient))
 
 
 def peak_memory() -> int | None:

@@ -42,7 +42,7 @@ class ExampleKeeper:
         epsilon: at which to show it.
     """
 
-    def __init__(self, audit: Path, images: ImageSet, attack: str, epsilon: float) -> None:
+    def __init__(self, audit: Path, images: ImageSet, attack: str, epsilon: float | None) -> None:
         self.cell = (attack, epsilon)
         self.examples: list[Example] = []
         self._audit = audit
@@ -66,7 +66,7 @@ class ExampleKeeper:
                 from before.
         """
         labels = self._images.labels[start : start + len(clean)]
-        for i in np.flatnonzero(clean.argmax(axis=1) == labels).tolist():
+        for i in np.flatnonzero((clean.argmax(axis=1) == labels) & attacked.concerned).tolist():
             label = int(labels[i])
             if self._wanted[label] and len(self.examples) < MOST:
                 self._wanted[label] -= 1
@@ -88,7 +88,8 @@ class ExampleKeeper:
             original, adversarial = pictures
             (self._audit / FOLDER).mkdir(exist_ok=True)
             _save(self._audit / files["original"], original)
-            _save(self._audit / files["perturbation"], (adversarial - original) / (2 * epsilon) + 0.5)
+            largest = epsilon or max(float(np.abs(adversarial - original).max()), 1e-6)
+            _save(self._audit / files["perturbation"], (adversarial - original) / (2 * largest) + 0.5)
             _save(self._audit / files["adversarial"], adversarial)
         found = attacked.distances
         self.examples.append(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from auditor.engine.outcomes import Attacked, Outcomes
+from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes
 from auditor.errors import BadInputError
 from auditor.files import make_folder, replacing, write_text
 from auditor.metrics.perceptibility import Distances
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from auditor.engine.outcomes import Cell
+    from auditor.engine.plan import Cell
 
 #: Folder of the journal in an audit's folder.
 FOLDER = "journal"
 
 _HEADER = "audit.json"
 _STAGES = ("clean", "craft", "judge", "rest")
+_ARRAYS = ("logits", "concerned", "rounded", "outside")
 
 
 class Header(BaseModel):
@@ -49,6 +50,8 @@ class Header(BaseModel):
     """Path of the data folder."""
     settings: AuditSettings
     """The options."""
+    batch_size: int
+    """Images in a batch: another would change the last digits."""
     key: dict[str, str]
     """What the figures depend on, by name: hashes of model, test images and configuration, versions, processor."""
 
@@ -92,12 +95,16 @@ class Journal:
         arrays: dict[str, Any] = {
             "labels": part.labels,
             "clean": part.clean,
+            **{field.name: getattr(part.diagnosis, field.name) for field in fields(Diagnosis)},
             "seconds": [part.seconds[stage] for stage in _STAGES],
         }
         for place, cell in enumerate(self._cells):
-            arrays[f"{place}.logits"] = part.attacked[cell].logits
+            found = part.attacked[cell]
+            for name in _ARRAYS:
+                arrays[f"{place}.{name}"] = getattr(found, name)
             for field in fields(Distances):
-                arrays[f"{place}.{field.name}"] = getattr(part.attacked[cell].distances, field.name)
+                arrays[f"{place}.{field.name}"] = getattr(found.distances, field.name)
+            arrays[f"{place}.failure"] = np.array(found.failure)
         with replacing(self._path(number)) as temporary:
             np.savez(temporary, **arrays)
 
@@ -110,10 +117,12 @@ class Journal:
                 return Outcomes(
                     arrays["labels"],
                     arrays["clean"],
+                    Diagnosis(*(arrays[field.name] for field in fields(Diagnosis))),
                     {
                         cell: Attacked(
-                            arrays[f"{place}.logits"],
-                            Distances(*(arrays[f"{place}.{field.name}"] for field in fields(Distances))),
+                            distances=Distances(*(arrays[f"{place}.{field.name}"] for field in fields(Distances))),
+                            failure=str(arrays[f"{place}.failure"]),
+                            **{name: arrays[f"{place}.{name}"] for name in _ARRAYS},
                         )
                         for place, cell in enumerate(self._cells)
                     },

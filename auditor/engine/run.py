@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.data.images import unit
-from auditor.engine.cost import Cost, Speed, measure
-from auditor.engine.outcomes import Attacked, Outcomes
-from auditor.metrics.perceptibility import distances
+from auditor.engine.campaign import Batch, Campaign, diagnose
+from auditor.engine.cost import Clock, Cost, Speed, measure
+from auditor.engine.outcomes import Outcomes
 from auditor.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from auditor.data.imageset import ImageSet
     from auditor.engine.examples import ExampleKeeper
     from auditor.engine.journal import Journal
-    from auditor.engine.plan import Plan
+    from auditor.engine.plan import Cell, Plan
     from auditor.models.subject import Subject
 
 
@@ -53,15 +53,18 @@ def run(
     listener = progress or Silent()
     if len(missing) < len(places):
         listener.say(f"{len(places) - len(missing)} of {len(places)} batches were done before and are kept.")
-    speed = _speed(subject, images) if missing else Speed(0, 0)
+    clock = _clock(subject, images, plan, missing) if missing else Clock({}, [])
+    learned = _learn(subject, images, plan, listener) if missing else {}
     stream = images.stream(subject.size, subject.channels, missing)
     parts: list[Outcomes] = []
-    with listener.task("Attacking", speed.seconds(plan.cost) * sum(p.stop - p.start for p in missing)) as advance:
+    with listener.task("Attacking", clock.left) as advance:
         for number, (place, done) in enumerate(zip(places, kept, strict=True)):
             if done is None:
                 _, pixels = next(stream)
-                part = _work(subject, unit(pixels), labels[place], plan, speed, advance, keeper, place.start)
+                batch = Batch(subject, unit(pixels), labels[place], place.start)
+                part = _work(batch, plan, images, clock, advance, keeper, learned)
                 journal.write(number, part)
+                subject.forget()
             else:
                 part = done
                 keeper.see(place.start, part.clean, part.attacked[keeper.cell], None)
@@ -69,54 +72,91 @@ def run(
     return Outcomes.join(parts)
 
 
-def _speed(subject: Subject, images: ImageSet) -> Speed:
-    """Time the model on one image."""
-    pixels = images.pixels(subject.size, subject.channels, 0, 1)
-    return measure(subject.classifier, unit(pixels), _one_hot(images.labels[:1], subject.outputs))
+def _clock(subject: Subject, images: ImageSet, plan: Plan, missing: Sequence[slice]) -> Clock:
+    """Estimate the whole work from the speed of the model on one image."""
+    pixels = unit(images.pixels(subject.size, subject.channels, 0, 1))
+    target = _one_hot(images.labels[:1], subject.outputs)
+    speed = measure(subject.classifier, pixels, target)
+    quick = measure(subject.estimator(coarse=True), pixels, target) if plan.coarse else speed
+    subject.forget()
+    return Clock(estimates(plan, speed, quick, len(images)), [place.stop - place.start for place in missing])
+
+
+def estimates(plan: Plan, speed: Speed, quick: Speed, images: int) -> dict[str, float]:
+    """Most seconds that an image takes, on average over that many: by attack, and without one under the name "".
+
+    Args:
+        plan: what to do.
+        speed: of the float32 model.
+        quick: of the model that crafts first, the same where there is no other.
+        images: number of test images.
+    """
+    found = {"": speed.seconds(Cost(forwards=1, gradients=1))}
+    for attack in plan.attacks:
+        share = 0 if attack.role == "remedy" else min(1.0, (attack.subset or images) / images)
+        cost = plan.cost_of(attack)
+        # What bfloat16 wins first is not attacked in float32: half is a guess that the first batch corrects.
+        seconds = quick.seconds(cost) + speed.seconds(cost) / 2 if plan.coarse and attack.pursues else None
+        found[attack.name] = share * (speed.seconds(cost) if seconds is None else seconds)
+    return found
+
+
+def _learn(
+    subject: Subject, images: ImageSet, plan: Plan, listener: Progress
+) -> Mapping[Cell, NDArray[np.float32] | str]:
+    """Let the attacks that learn do so, from images drawn at random; the reason where one crashes."""
+    learned: dict[Cell, NDArray[np.float32] | str] = {}
+    students = [(attack, epsilon) for attack, epsilon in plan.cells if attack.learns and epsilon is not None]
+    if not students:
+        return learned
+    generator = np.random.default_rng(plan.seed)
+    rows = np.sort(generator.permutation(len(images))[: plan.batch_size])
+    pixels = np.concatenate([images.pixels(subject.size, subject.channels, i, i + 1) for i in rows.tolist()])
+    batch = Batch(subject, unit(pixels), images.labels[rows], len(images))
+    with listener.task("Learning a universal perturbation", len(students)) as advance:
+        for attack, epsilon in students:
+            campaign = Campaign(batch, plan, {}, batch.clean)
+            try:
+                learned[attack.name, epsilon] = attack.learn(campaign.arena(attack, epsilon), epsilon)
+            except Exception as error:  # noqa: BLE001 - an attack that crashes is reported, and the rest goes on
+                learned[attack.name, epsilon] = f"{type(error).__name__}: {error}"
+            advance(1, "")
+    subject.forget()
+    return learned
 
 
 def _work(
-    subject: Subject,
-    batch: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    batch: Batch,
     plan: Plan,
-    speed: Speed,
-    advance: Callable[[float, str], None],
+    images: ImageSet,
+    clock: Clock,
+    advance: Callable[[float, str, float | None], None],
     keeper: ExampleKeeper,
-    start: int,
+    learned: Mapping[Cell, NDArray[np.float32] | str],
 ) -> Outcomes:
-    """Carry out a plan on one batch of images in [0, 1] that stands at `start` in the test set."""
+    """Carry out a plan on one batch."""
     began = time.perf_counter()
-    seconds = {"clean": 0.0, "craft": 0.0, "judge": 0.0}
-    classifier, targets = subject.classifier, _one_hot(labels, subject.outputs)
-
-    def spent(stage: str, since: float) -> float:
-        now = time.perf_counter()
-        seconds[stage] += now - since
-        return now
-
-    clean = classifier.predict(batch, plan.batch_size)
-    spent("clean", began)
-    advance(speed.seconds(Cost(forwards=1)) * len(batch), "")
+    clean = batch.clean
+    clock.done("", len(clean), time.perf_counter() - began)
+    seconds = {"clean": time.perf_counter() - began, "craft": 0.0, "judge": 0.0}
+    diagnosis = diagnose(batch)
+    advance(*clock.tick(""))
+    campaign = Campaign(batch, plan, learned, clean, diagnosis)
     attacked = {}
-    for attack, epsilon in plan.cells:
-        clock = time.perf_counter()
-        adversarial = attack.generate(classifier, batch, targets, epsilon)
-        clock = spent("craft", clock)
-        logits = classifier.predict(adversarial, plan.batch_size)
-        spent("judge", clock)
-        found = Attacked(logits, distances(batch, adversarial))
-        attacked[attack.name, epsilon] = found
-        if (attack.name, epsilon) == keeper.cell:
-            keeper.see(start, clean, found, (batch, adversarial))
-        cost = attack.cost(len(plan.epsilons)) / len(plan.epsilons) + Cost(forwards=1)
-        right = int((logits.argmax(axis=1) == labels).sum())
-        advance(
-            speed.seconds(cost) * len(batch),
-            f"{attack.name} {epsilon * 255:g}/255: {right}/{len(batch)} of the batch right",
-        )
+    for attack in plan.attacks:
+        since = time.perf_counter()
+        drawn = plan.drawn(attack, len(images))[batch.start : batch.start + len(clean)]
+        for epsilon, adversarial, found, spent in campaign.fight(attack, drawn):
+            attacked[attack.name, epsilon] = found
+            for stage, value in spent.items():
+                seconds[stage] += value
+            if (attack.name, epsilon) == keeper.cell:
+                keeper.see(batch.start, clean, found, (batch.images, adversarial))
+        clock.done(attack.name, len(clean), time.perf_counter() - since)
+        wrong = int((found.concerned & (found.predicted != batch.labels)).sum())
+        advance(*clock.tick(f"{attack.name}: {wrong} of {int(found.concerned.sum())} of the batch wrong"))
     seconds["rest"] = time.perf_counter() - began - sum(seconds.values())
-    return Outcomes(labels, clean, attacked, seconds)
+    return Outcomes(batch.labels, clean, diagnosis, attacked, seconds)
 
 
 def _one_hot(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:

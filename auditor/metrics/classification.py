@@ -30,6 +30,24 @@ Labels: TypeAlias = "NDArray[np.int64]"
 RELIABILITY_BINS = 10
 
 
+#: Lead of the true class above which float32 takes its probability for 1 and the cross-entropy for 0: log(2**24).
+SATURATED = 16.6
+
+
+def leads(logits: Logits, labels: Labels) -> NDArray[np.float64]:
+    """Lead of the true class over the best other one, of shape `(n,)`; negative where the model errs.
+
+    Args:
+        logits: of shape `(n, C)`.
+        labels: ground truth of shape `(n,)`.
+    """
+    rows = np.arange(len(labels))
+    others = logits.astype(np.float64)
+    others[rows, labels] = -np.inf
+    result: NDArray[np.float64] = logits[rows, labels] - others.max(axis=1)
+    return result
+
+
 def direction(true: str, predicted: str) -> str:
     """Name of a direction of error, as in the keys of `flips`."""
     return f"{true}->{predicted}"
@@ -77,6 +95,7 @@ def performance(labels: Labels, logits: Logits, classes: Sequence[str]) -> Perfo
         auroc={name: area for name, area in areas.items() if area},
         flips=flips,
         wrong_confidence=wrong_confidence,
+        calibration=calibration(labels, logits),
     )
 
 

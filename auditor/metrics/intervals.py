@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 from auditor.record import Estimate, Proportion
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 LEVEL = 0.95
@@ -75,6 +77,28 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Es
         low=max(-1.0, difference - reach(p1 - low1, high2 - p2)),
         high=min(1.0, difference + reach(high1 - p1, p2 - low2)),
     )
+
+
+def cluster_bootstrap(hits: NDArray[np.bool_], groups: Sequence[str], seed: int = 0, draws: int = 2000) -> Estimate:
+    """Share of true values with a percentile interval that draws whole groups (Field and Welsh 2007).
+
+    Images of one patient or lesion are alike: an interval that takes them for independent is too narrow.
+
+    Args:
+        hits: of shape `(n,)`, n at least 1.
+        groups: the group of each.
+        seed: of the draws.
+        draws: number of bootstrap samples.
+    """
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    counts, sizes = np.bincount(index, hits), np.bincount(index)
+    generator = np.random.default_rng(seed)
+    shares = np.empty(draws)
+    for draw in range(draws):
+        chosen = generator.integers(len(sizes), size=len(sizes))
+        shares[draw] = counts[chosen].sum() / sizes[chosen].sum()
+    low, high = np.quantile(shares, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
+    return Estimate(value=float(hits.mean()), low=float(low), high=float(high))
 
 
 def _wilson(count: int, of: int) -> tuple[float, float]:

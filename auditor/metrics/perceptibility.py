@@ -36,6 +36,17 @@ class Distances:
         """Join the distances of several batches."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
+    def take(self, rows: NDArray[np.bool_]) -> Distances:
+        """Distances of some of the images."""
+        return Distances(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def put(self, rows: NDArray[np.int64], new: Distances) -> Distances:
+        """Return these distances with those of some images replaced."""
+        replaced = Distances(*(getattr(self, field.name).copy() for field in fields(self)))
+        for field in fields(self):
+            getattr(replaced, field.name)[rows] = getattr(new, field.name)
+        return replaced
+
 
 def distances(images: NDArray[np.float32], adversarial: NDArray[np.float32]) -> Distances:
     """Measure how far adversarial images are from their originals.
@@ -96,16 +107,28 @@ def _window(size: int, smallest: int) -> NDArray[np.float64]:
     return matrix
 
 
-def summarise(found: Distances) -> Perceptibility:
-    """Summarise distances over all images, at least one."""
+def summarise(found: Distances, right: NDArray[np.bool_]) -> Perceptibility:
+    """Summarise distances, of at least one image.
+
+    Args:
+        found: of the images that the attack was run on.
+        right: which of them the model classified correctly as they were, of shape `(n,)`.
+    """
     changed = found.linf > 0
     return Perceptibility(
-        linf=_spread(found.linf),
-        l2=_spread(found.l2),
+        changed=int(changed.sum()),
+        linf=_spread(found.linf[changed]) if changed.any() else None,
+        l2=_spread(found.l2[changed]) if changed.any() else None,
         psnr=_spread(found.psnr[changed]) if changed.any() else None,
-        ssim=_spread(found.ssim),
-        unchanged=int((~changed).sum()),
+        ssim=_spread(found.ssim[changed]) if changed.any() else None,
+        unchanged=int((right & ~changed).sum()),
     )
+
+
+def unmoved(images: int) -> Distances:
+    """Distances of images from themselves."""
+    zero = np.zeros(images)
+    return Distances(zero, zero.copy(), np.full(images, np.inf), np.ones(images))
 
 
 def _spread(values: NDArray[np.float64]) -> Spread:

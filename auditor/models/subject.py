@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,7 @@ from auditor.models.preprocessing import MODES, Mode
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from auditor.models.estimator import LogitsClassifier
+    from auditor.models.estimator import LogitsClassifier, Loss
 
 Head: TypeAlias = Literal["softmax", "logits"]
 
@@ -46,6 +47,7 @@ class Subject:
     input_shape: tuple[int, int, int]
     outputs: int
     mode: Mode = field(default_factory=lambda: MODES["unit"])
+    _estimators: dict[tuple[str, Loss, bool], LogitsClassifier] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -76,13 +78,53 @@ class Subject:
         kinds = Counter(type(layer).__name__ for layer in self.model.layers if type(layer).__name__ != "InputLayer")
         return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
-    @cached_property
+    @property
+    def activations(self) -> int:
+        """Values that the layers put out for one image."""
+        total = 0
+        for layer in self.model._flatten_layers(include_self=False):
+            for node in layer._inbound_nodes:
+                total += sum(math.prod(size for size in tensor.shape[1:] if size) for tensor in node.output_tensors)
+        return total
+
+    @property
     def classifier(self) -> LogitsClassifier:
-        """The ART estimator over the logits, taking images in [0, 1]; made once the preprocessing is settled."""
+        """The ART estimator in the model's own precision, whose answers are the figures of an audit."""
+        return self.estimator()
+
+    def estimator(self, loss: Loss = "cross-entropy", *, coarse: bool = False) -> LogitsClassifier:
+        """Return the ART estimator over the logits, taking images in [0, 1]; it is made once.
+
+        Args:
+            loss: what its gradients are of.
+            coarse: compute in bfloat16, for crafting; its answers are no figures of an audit.
+        """
         from auditor.models.estimator import LogitsClassifier
 
-        mode, model = self.mode, self.model
-        return LogitsClassifier(lambda x: model(mode.apply(x), training=False), self.outputs, self.input_shape)
+        key = (self.mode.name, loss, coarse)
+        if key not in self._estimators:
+            mode, model = self.mode, self._coarse_model if coarse else self.model
+            self._estimators[key] = LogitsClassifier(
+                lambda x: model(mode.apply(x), training=False), self.outputs, self.input_shape, loss, coarse
+            )
+        return self._estimators[key]
+
+    def forget(self) -> None:
+        """Drop what the estimators keep from one batch to speed up the work on it."""
+        for estimator in self._estimators.values():
+            estimator.forget()
+
+    @cached_property
+    def _coarse_model(self) -> Any:
+        """The model computing in bfloat16; its weights stay float32."""
+        keras = load_keras()
+
+        def coarse(layer: Any) -> Any:
+            return type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+
+        model = keras.models.clone_model(self.model, clone_function=coarse, recursive=True)
+        model.set_weights(self.model.get_weights())
+        return model
 
     def predict_with(self, mode: Mode, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of shape `(n, C)` of images in [0, 1] under a preprocessing other than the one in force."""

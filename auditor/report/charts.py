@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from auditor.report.words import epsilon_words, figure, percent
+from auditor.epsilon import epsilon_words
+from auditor.report.words import figure, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
     from auditor.record import AuditRecord, Calibration, Estimate
     from auditor.sidecar import Epoch
 
-_COLOURS = {"ink": "#1d232b", "muted": "#5c6672", "rule": "#dde1e6", "clean": "#1f5f99", "attack": "#b4472b"}
+_COLOURS = {
+    "ink": "#1d232b",
+    "muted": "#5c6672",
+    "rule": "#dde1e6",
+    "clean": "#1f5f99",
+    "attack": "#b4472b",
+    "one": "#7a8794",
+    "two": "#2a7f62",
+    "three": "#8a5fa8",
+    "four": "#b8860b",
+    "five": "#3d8fb5",
+    "six": "#c2669a",
+}
+#: Colours of attacks beside the worst case.
+_SERIES = ("one", "two", "three", "four", "five", "six")
 _FONT = "Source Sans 3, Source Sans Pro, Noto Sans, sans-serif"
 
 
@@ -113,13 +128,29 @@ class _Frame:
 
 
 def accuracy_by_epsilon(record: AuditRecord) -> Markup:
-    """Accuracy against epsilon with its 95% band, for each attack; the clean accuracy stands at the left."""
-    series: dict[str, list[tuple[float, Estimate]]] = {}
+    """Accuracy against epsilon: each attack in L-inf, and the worst case over them with its 95% band.
+
+    The clean accuracy stands at the left. Where there is one attack, it is its own worst case.
+    """
+    attacks: dict[str, list[tuple[float, Estimate]]] = {}
     for attack in record.attacks:
-        series.setdefault(attack.name, []).append((attack.epsilon, attack.accuracy))
-    epsilons = sorted({attack.epsilon for attack in record.attacks})
-    spoken = "; ".join(f"{epsilon_words(a.epsilon)}: {percent(a.accuracy.value)}" for a in record.attacks)
-    canvas = _Canvas(640, 290, f"Accuracy against epsilon. Clean: {percent(record.clean.accuracy.value)}. {spoken}.")
+        if attack.epsilon is not None and attack.norm == "L-inf":
+            attacks.setdefault(attack.name, []).append((attack.epsilon, attack.accuracy))
+    if not attacks:
+        return Markup("")
+    if len(attacks) > 1:
+        main: list[tuple[float, Estimate]] = [(worst.epsilon, worst.accuracy) for worst in record.worst_case]
+    else:
+        (main,) = attacks.values()
+        attacks = {}
+    epsilons = sorted({epsilon for values in (main, *attacks.values()) for epsilon, _ in values})
+    spoken = "; ".join(f"{epsilon_words(epsilon)}: {percent(accuracy.value)}" for epsilon, accuracy in main)
+    height = 290 + 20 * math.ceil((len(attacks) + 1) / 4) * bool(attacks)
+    canvas = _Canvas(
+        640, height,
+        f"Accuracy against epsilon. Clean: {percent(record.clean.accuracy.value)}. "
+        f"{'Worst case over the attacks: ' if attacks else ''}{spoken}.",
+    )  # fmt: skip
     frame = _Frame(canvas, 48, 600, 16, 234)
     frame.percent_axis()
     low, high = math.log(epsilons[0]), math.log(epsilons[-1])
@@ -136,23 +167,29 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
     canvas.line([(113, 228), (119, 240)], "muted")
     canvas.line([(119, 228), (125, 240)], "muted")
     clean = record.clean.accuracy
-    for values in series.values():
-        band = [(x(e), frame.y(a.high)) for e, a in values] + [(x(e), frame.y(a.low)) for e, a in reversed(values)]
-        canvas.area(band, "attack", 0.16)
-        canvas.line(
-            [(clean_x, frame.y(clean.value)), (x(values[0][0]), frame.y(values[0][1].value))],
-            "muted",
-            1,
-            "3 3",
-        )
-        canvas.line([(x(e), frame.y(a.value)) for e, a in values], "attack", 2)
-        for epsilon, accuracy in values:
-            canvas.dot(x(epsilon), frame.y(accuracy.value), "attack", 3.5)
-            above = accuracy.high + 0.09 < 1
-            canvas.text(
-                x(epsilon), frame.y(accuracy.high if above else accuracy.low) + (-7 if above else 16),
-                percent(accuracy.value), colour="ink",
-            )  # fmt: skip
+    legend = [*attacks, "worst case"] if attacks else []
+    for place, name in enumerate(legend):
+        left, base = 48 + 148 * (place % 4), 302 + 20 * (place // 4)
+        colour = "attack" if name == "worst case" else _SERIES[place % len(_SERIES)]
+        dash = "" if name == "worst case" or place < len(_SERIES) else "5 3"
+        canvas.line([(left, base - 4), (left + 20, base - 4)], colour, 2.4 if name == "worst case" else 1.5, dash)
+        canvas.text(left + 26, base, name, anchor="start")
+        if name in attacks:
+            canvas.line([(x(e), frame.y(a.value)) for e, a in attacks[name]], colour, 1.5, dash)
+            for epsilon, accuracy in attacks[name]:
+                canvas.dot(x(epsilon), frame.y(accuracy.value), colour, 2.2)
+    band = [(x(e), frame.y(a.high)) for e, a in main] + [(x(e), frame.y(a.low)) for e, a in reversed(main)]
+    canvas.area(band, "attack", 0.16)
+    canvas.line([(clean_x, frame.y(clean.value)), (x(main[0][0]), frame.y(main[0][1].value))], "muted", 1, "3 3")
+    canvas.line([(x(e), frame.y(a.value)) for e, a in main], "attack", 2.4)
+    for epsilon, accuracy in main:
+        canvas.dot(x(epsilon), frame.y(accuracy.value), "attack", 3.5)
+        above = accuracy.high + 0.09 < 1 and not attacks
+        # Below the worst case there is no other attack to write over.
+        base = frame.y(accuracy.high) - 7 if above else min(frame.y(accuracy.low) + 16, frame.lower - 4)
+        if attacks and frame.y(accuracy.value) > frame.lower - 24:
+            base = frame.y(accuracy.high) - 7
+        canvas.text(x(epsilon), base, percent(accuracy.value), colour="ink")
     canvas.whisker(clean_x, frame.y(clean.low), frame.y(clean.high), "clean")
     canvas.dot(clean_x, frame.y(clean.value), "clean", 4)
     canvas.text(clean_x, frame.y(clean.low) + 17, percent(clean.value), colour="ink")
@@ -177,7 +214,7 @@ def before_and_after(record: AuditRecord, attacked: Estimate, label: str) -> Mar
     return canvas.svg()
 
 
-def reliability(calibration: Calibration) -> Markup:
+def reliability(calibration: Calibration, colour: str = "clean") -> Markup:
     """Accuracy against confidence, with 95% intervals; on the diagonal, confidence can be taken at its word."""
     spoken = "; ".join(
         f"confidence {percent(b.confidence)}: accuracy {percent(b.accuracy.value)} of {b.accuracy.of}"
@@ -195,8 +232,8 @@ def reliability(calibration: Calibration) -> Markup:
     canvas.text((frame.left + frame.right) / 2, 224, "confidence")
     canvas.line([(x(0), frame.y(0)), (x(1), frame.y(1))], "muted", 1, "3 3")
     for b in calibration.bins:
-        canvas.whisker(x(b.confidence), frame.y(b.accuracy.low), frame.y(b.accuracy.high), "clean")
-        canvas.dot(x(b.confidence), frame.y(b.accuracy.value), "clean", 3.5)
+        canvas.whisker(x(b.confidence), frame.y(b.accuracy.low), frame.y(b.accuracy.high), colour)
+        canvas.dot(x(b.confidence), frame.y(b.accuracy.value), colour, 3.5)
     return canvas.svg()
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
+from auditor.epsilon import epsilon_words
 from auditor.errors import BadInputError
 from auditor.files import write_bytes, write_text
 from auditor.report import charts, words
+from auditor.report.clauses import clause_map
 
 if TYPE_CHECKING:
     from auditor.record import AuditRecord
@@ -48,15 +50,25 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
     Raises:
         BadInputError: if the folder cannot be written, or lacks a picture.
     """
-    attack = words.headline_attack(record)
+    attack, worst = words.headline_attack(record), words.headline_worst(record)
+    # Page one speaks of the worst case over the attacks; where there is one attack, of that.
+    several = words.several(record) and worst is not None
+    hurt = worst.accuracy if worst and several else attack.accuracy if attack else None
+    label = "worst case" if several else attack.name if attack else ""
     page = _environment(folder).get_template("audit.html.j2").render(
         record=record,
         attack=attack,
+        worst=worst,
+        several=several,
         sentences=words.headline(record),
         directions=words.directions(record),
+        clauses=clause_map(record),
         curve=charts.accuracy_by_epsilon(record),
-        bars=charts.before_and_after(record, attack.accuracy, f"{attack.name} {words.epsilon_words(attack.epsilon)}"),
+        bars=charts.before_and_after(
+            record, hurt, f"{label} {epsilon_words(attack.epsilon if attack and not several else record.headline_epsilon)}"
+        ) if hurt else "",
         reliability=charts.reliability(record.clean.calibration),
+        attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",
     )  # fmt: skip
     return _write(page, folder / "report.html", folder / "report.pdf")
 
@@ -87,7 +99,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     for function in (
-        words.arrow, words.counted, words.epsilon_words, words.figure, words.interval, words.percent, words.points,
+        words.arrow, words.counted, epsilon_words, words.figure, words.interval, words.percent, words.points,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
 

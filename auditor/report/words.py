@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from auditor.epsilon import epsilon_words
+
 if TYPE_CHECKING:
-    from auditor.record import AttackResult, AuditRecord, Estimate, Performance, Proportion
+    from auditor.record import AttackResult, AuditRecord, Estimate, Performance, Proportion, WorstCase
 
 
 def percent(value: float | None) -> str:
@@ -36,11 +38,6 @@ def counted(proportion: Proportion) -> str:
     return f"{proportion.count:,} of {proportion.of:,}"
 
 
-def epsilon_words(epsilon: float) -> str:
-    """Epsilon in steps of an 8-bit image: `2/255`."""
-    return f"{epsilon * 255:.4g}/255"
-
-
 def arrow(direction: str) -> str:
     """Direction of error for a reader: `malignant → benign`."""
     return direction.replace("->", " → ")
@@ -66,41 +63,110 @@ def directions(record: AuditRecord) -> list[str]:
     return [
         name
         for name in record.clean.flips
-        if name == record.critical or any(result.flips[name].count for result in results)
+        if name == record.critical or any(name in result.flips and result.flips[name].count for result in results)
     ]
 
 
-def headline_attack(record: AuditRecord) -> AttackResult:
-    """The result page one speaks of: the first attack at the headline epsilon."""
-    return next(attack for attack in record.attacks if attack.epsilon == record.headline_epsilon)
+def headline_attack(record: AuditRecord) -> AttackResult | None:
+    """The result shown in detail: the paper's attack if it ran, else one that is no control, at the headline epsilon."""
+    return min(
+        record.attacks,
+        key=lambda a: (a.epsilon != record.headline_epsilon, a.name != "fgsm", a.knowledge == "none"),
+        default=None,
+    )
+
+
+def headline_worst(record: AuditRecord) -> WorstCase | None:
+    """The worst case over the attacks at the headline epsilon."""
+    return next((worst for worst in record.worst_case if worst.epsilon == record.headline_epsilon), None)
+
+
+def several(record: AuditRecord) -> bool:
+    """Tell whether the worst case is over more than one attack."""
+    return any(len(worst.attacks) > 1 for worst in record.worst_case)
 
 
 def headline(record: AuditRecord) -> list[str]:
-    """What happened, in three or four plain sentences."""
-    attack, clean = headline_attack(record), record.clean
-    lowest = min(record.attacks, key=lambda result: result.accuracy.value)
+    """What happened, in a few plain sentences."""
+    clean = record.clean
+    sentences = [
+        f"Undisturbed, the model classifies {counted(clean.accuracy)} test images correctly: {_long(clean.accuracy)}."
+    ]
+    attack, worst = headline_attack(record), headline_worst(record)
+    if not attack:
+        return [*sentences, "No attack ran to its end: nothing is known of the model's robustness."]
+    if several(record) and worst:
+        lost = worst.images - worst.accuracy.count
+        sentences.append(
+            f"When no value of an image may change by more than {epsilon_255(worst.epsilon)} of 255 steps (epsilon "
+            f"{epsilon_words(worst.epsilon)}), the worst of {len(worst.attacks)} attacks on each image leaves "
+            f"{percent(worst.accuracy.value)} correct: {lost:,} of {worst.images:,} images are classified wrongly."
+        )
+        sentences += _worst_direction(record, worst)
+    else:
+        sentences += _single(record, attack)
+    if record.smallest_epsilon and record.smallest_epsilon.median and several(record):
+        small = record.smallest_epsilon
+        sentences.append(
+            f"For half of the images first classified correctly, {epsilon_words(small.median)} or less is enough."
+        )
+    if attack.perceptibility.unchanged:
+        sentences.append(
+            f"The attack {attack.name} left {attack.perceptibility.unchanged:,} images exactly as they were; on these "
+            "it failed, which is no sign of robustness."
+        )
+    return sentences
+
+
+def _single(record: AuditRecord, attack: AttackResult) -> list[str]:
+    clean = record.clean
+    bounded = [result for result in record.attacks if result.epsilon is not None and result.name == attack.name]
     wrong = attack.accuracy.of - attack.accuracy.count
     name = record.critical or max(attack.flips, key=lambda key: attack.flips[key].count)
     true, predicted = direction_parts(name, record.model.classes)
-    flip, before = attack.flips[name], clean.flips[name]
+    bound = (
+        f"When no value of an image may change by more than {epsilon_255(attack.epsilon)} of 255 steps (epsilon "
+        f"{epsilon_words(attack.epsilon)}), the"
+        if attack.epsilon is not None
+        else "The"
+    )
+    title = attack.title if attack.title[:2].isupper() else attack.title[0].lower() + attack.title[1:]
     sentences = [
-        f"Undisturbed, the model classifies {counted(clean.accuracy)} test images correctly: {_long(clean.accuracy)}.",
-        f"When no value of an image may change by more than {attack.epsilon_255:.4g} of 255 steps "
-        f"(epsilon {epsilon_words(attack.epsilon)}), the {attack.title[0].lower() + attack.title[1:]} leaves "
-        f"{percent(attack.accuracy.value)} correct: {wrong:,} of {attack.accuracy.of:,} images are classified wrongly.",
-        f"{counted(flip)} images of class “{true}” are then called “{predicted}”; undisturbed it was {before.count:,}.",
+        f"{bound} attack “{title}” leaves {percent(attack.accuracy.value)} correct: {wrong:,} of "
+        f"{attack.accuracy.of:,} images are classified wrongly."
     ]
+    if name in attack.flips and name in clean.flips:
+        sentences.append(
+            f"{counted(attack.flips[name])} images of class “{true}” are then called “{predicted}”; undisturbed it "
+            f"was {clean.flips[name].count:,} of {clean.flips[name].of:,}."
+        )
+    lowest = min(bounded, key=lambda result: result.accuracy.value, default=attack)
     if lowest is not attack and lowest.accuracy.value < attack.accuracy.value:
         sentences.append(
             f"The lowest accuracy of the sweep is {percent(lowest.accuracy.value)}, "
             f"at epsilon {epsilon_words(lowest.epsilon)}."
         )
-    if attack.perceptibility.unchanged:
-        sentences.append(
-            f"The attack left {attack.perceptibility.unchanged:,} images exactly as they were; on these it failed, "
-            "which is no sign of robustness."
-        )
     return sentences
+
+
+def _worst_direction(record: AuditRecord, worst: WorstCase) -> list[str]:
+    """How many images of the class of the critical error, or of the class that suffers most, are missed."""
+    if record.critical:
+        true, _ = direction_parts(record.critical, record.model.classes)
+    else:
+        true = min(worst.sensitivity, key=lambda name: worst.sensitivity[name].value)
+    if true not in worst.sensitivity:
+        return []
+    under, before = worst.sensitivity[true], record.clean.sensitivity[true]
+    return [
+        f"{under.of - under.count:,} of {under.of:,} images of class “{true}” are then called something else; "
+        f"undisturbed it was {before.of - before.count:,}."
+    ]
+
+
+def epsilon_255(epsilon: float | None) -> str:
+    """Epsilon as a number of steps of an 8-bit image."""
+    return "–" if epsilon is None else f"{epsilon * 255:.4g}"
 
 
 def _long(estimate: Estimate) -> str:

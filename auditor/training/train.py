@@ -20,7 +20,7 @@ from auditor.data.images import RESIZE, unit
 from auditor.environment import describe, now
 from auditor.errors import BadInputError
 from auditor.files import make_folder, replacing, sha256_file, write_text
-from auditor.metrics.classification import calibration, performance
+from auditor.metrics.classification import performance
 from auditor.models import vgg19
 from auditor.models.backend import keras as load_keras
 from auditor.models.preprocessing import MODES
@@ -30,11 +30,12 @@ from auditor.record import CleanResult, Skipped
 from auditor.sidecar import Epoch, Sidecar, Split, SplitImage, sidecar_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from auditor.data.imageset import ImageSet
+    from auditor.progress import Advance
     from auditor.settings import TrainingSettings
 
 #: Cost of training the head on an image's features, as a share of one pass of the image through the base.
@@ -154,7 +155,7 @@ def train(
         logits = _test_logits(trainee, batches)
         labels = test_set.labels
         classes = list(train_set.classes)
-        test = CleanResult(**performance(labels, logits, classes).model_dump(), calibration=calibration(labels, logits))
+        test = CleanResult(**dict(performance(labels, logits, classes)))
     with replacing(output) as temporary:
         trainee.full.save(temporary)
     sidecar = Sidecar(
@@ -270,9 +271,7 @@ class _Mean:
         self.accuracy += (float(measured["accuracy"]) - self.accuracy) * share
 
 
-def _epoch(
-    trainee: _Trainee, batches: _Batches, number: int, advance: Callable[[float, str], None], epochs: int
-) -> Epoch:
+def _epoch(trainee: _Trainee, batches: _Batches, number: int, advance: Advance, epochs: int) -> Epoch:
     """Train one epoch and measure the held-out images."""
     model = trainee.trained
     means = []

@@ -4,6 +4,8 @@ import pytest
 from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import TensorFlowV2Classifier
 
+from conftest import arena
+
 from auditor.attacks import ATTACKS
 
 
@@ -20,7 +22,7 @@ def plain_art(trained, *, logits):
 @pytest.mark.parametrize("epsilon", [0.5 / 255, 2 / 255, 8 / 255])
 def test_fgsm_images_are_those_of_plain_art(subject, trained, batch, epsilon, logits):
     images, targets = batch
-    ours = ATTACKS["fgsm"].generate(subject.classifier, images, targets, epsilon)
+    ours = ATTACKS["fgsm"].craft(arena(subject, images, targets), epsilon)
     theirs = FastGradientMethod(plain_art(trained, logits=logits), eps=epsilon).generate(images, targets)
     # Where the gradient is 0 but for rounding, its sign is rounding too.
     differ = np.abs(ours - theirs) > 1e-6

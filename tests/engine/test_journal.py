@@ -3,10 +3,10 @@ import pytest
 
 from auditor import AuditSettings, BadInputError
 from auditor.engine.journal import Header, Journal, read_header
-from auditor.engine.outcomes import Attacked, Outcomes
+from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes
 from auditor.metrics.perceptibility import Distances
 
-CELLS = (("fgsm", 1 / 255), ("fgsm", 2 / 255))
+CELLS = (("fgsm", 1 / 255), ("spatial", None))
 LABELS = np.array([0, 1, 1])
 
 
@@ -16,17 +16,28 @@ def part(seed=0):
         cell: Attacked(
             generator.normal(size=(3, 2)).astype(np.float32),
             Distances(*(generator.random(3) for _ in range(2)), np.array([np.inf, 40.1, 1 / 3]), generator.random(3)),
+            generator.random(3) < 0.5,
+            generator.integers(0, 2, 3),
+            generator.random(3) < 0.5,
+            "ValueError: something" if cell[1] is None else "",
         )
         for cell in CELLS
     }
     logits = generator.normal(size=(3, 2)).astype(np.float32)
-    return Outcomes(LABELS, logits, attacked, {"clean": 0.1, "craft": 0.2, "judge": 0.3, "rest": 0.4})
+    diagnosis = Diagnosis(*(generator.random(3) < 0.5 for _ in range(3)))
+    return Outcomes(LABELS, logits, diagnosis, attacked, {"clean": 0.1, "craft": 0.2, "judge": 0.3, "rest": 0.4})
 
 
 @pytest.fixture
 def journal(tmp_path):
     header = Header(
-        id="a", started="b", model="m.h5", data="d", settings=AuditSettings(epsilons=(0.1,)), key={"the model": "1"}
+        id="a",
+        started="b",
+        model="m.h5",
+        data="d",
+        settings=AuditSettings(epsilons=(0.1,)),
+        batch_size=3,
+        key={"the model": "1"},
     )
     return Journal.begin(tmp_path, header, CELLS)
 
@@ -37,8 +48,13 @@ def test_a_batch_reads_back_to_the_bit(journal):
     found = journal.read(7, LABELS)
     assert found.clean.tobytes() == written.clean.tobytes()
     assert found.seconds == written.seconds
+    for name in ("vanished", "blind", "undefined"):
+        assert np.array_equal(getattr(found.diagnosis, name), getattr(written.diagnosis, name))
     for cell in CELLS:
-        assert found.attacked[cell].logits.tobytes() == written.attacked[cell].logits.tobytes()
+        assert found.attacked[cell].failure == written.attacked[cell].failure
+        for name in ("logits", "concerned", "rounded", "outside"):
+            before, after = (getattr(x.attacked[cell], name) for x in (written, found))
+            assert after.tobytes() == before.tobytes()
         for name in ("linf", "l2", "psnr", "ssim"):
             before, after = (getattr(x.attacked[cell].distances, name) for x in (written, found))
             assert after.tobytes() == before.tobytes()

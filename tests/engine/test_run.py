@@ -28,8 +28,9 @@ class Listener:
         self.total = total
         yield self.advance
 
-    def advance(self, units, note):
+    def advance(self, units, note, left=None):
         self.done += units
+        self.total = self.total if left is None else self.done + left
 
     def say(self, message):
         raise AssertionError(message)
@@ -42,7 +43,7 @@ def ran(trained, data, tmp_path_factory):
     plan = Plan((ATTACKS["fgsm"],), EPSILONS, 7)
     keeper = ExampleKeeper(folder, images, "fgsm", EPSILONS[1])
     listener = Listener()
-    header = Header(id="", started="", model="", data="", settings=AuditSettings(), key={})
+    header = Header(id="", started="", model="", data="", settings=AuditSettings(), batch_size=7, key={})
     journal = Journal.begin(folder, header, plan.names)
     outcomes = run(load(trained.model), images, plan, keeper, journal, listener)
     return images, outcomes, keeper, listener, folder

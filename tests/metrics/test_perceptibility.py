@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auditor.metrics.perceptibility import Distances, distances, structural_similarity, summarise
+from auditor.metrics.perceptibility import Distances, distances, structural_similarity, summarise, unmoved
 
 
 def images(n=3, size=20, channels=3):
@@ -23,12 +23,22 @@ def test_equal_images_are_counted_and_have_no_psnr():
     same = distances(x, x)
     assert np.isinf(same.psnr).all()
     assert same.ssim == pytest.approx([1.0] * 3)
-    found = summarise(same)
-    assert found.unchanged == 3
+    right = np.array([True, True, False])
+    found = summarise(same, right)
+    # An image that was wrong from the start need not be attacked: that it stands unchanged is no failure.
+    assert (found.unchanged, found.changed) == (2, 0)
     assert found.psnr is None
-    mixed = summarise(Distances.join([same, distances(x, x + np.float32(0.1))]))
-    assert mixed.unchanged == 3
+    mixed = summarise(Distances.join([same, distances(x, x + np.float32(0.1))]), np.tile(right, 2))
+    assert (mixed.unchanged, mixed.changed) == (2, 3)
     assert mixed.psnr.low == pytest.approx(20, abs=1e-4)
+
+
+def test_distances_are_taken_and_put_by_row():
+    x = images()
+    found = unmoved(3).put(np.array([0, 2]), distances(x[[0, 2]], x[[0, 2]] + np.float32(0.1)))
+    assert found.linf == pytest.approx([0.1, 0, 0.1], abs=1e-6)
+    assert np.isinf(found.psnr[1])
+    assert found.take(np.array([False, True, True])).ssim[0] == 1
 
 
 def test_similarity_is_that_of_tensorflow():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import arena
 
 from auditor.attacks import ATTACKS
 from auditor.models.estimator import LogitsClassifier
@@ -19,16 +20,16 @@ def test_one_gradient_serves_every_epsilon(subject, batch, monkeypatch):
     compiled = subject.classifier._gradient
     monkeypatch.setattr(subject.classifier, "_gradient", lambda *a: calls.append(1) or compiled(*a))
     monkeypatch.setattr(subject.classifier, "_last", None)
-    first = [ATTACKS["fgsm"].generate(subject.classifier, images, targets, e / 255) for e in (1, 2, 4)]
+    first = [ATTACKS["fgsm"].craft(arena(subject, images, targets), e / 255) for e in (1, 2, 4)]
     assert len(calls) == 1
-    ATTACKS["fgsm"].generate(subject.classifier, images, targets[::-1].copy(), 1 / 255)
+    ATTACKS["fgsm"].craft(arena(subject, images, targets[::-1].copy()), 1 / 255)
     assert len(calls) == 2
     assert not np.array_equal(first[0], first[1])
 
 
 def test_a_smaller_batch_compiles_nothing_new(subject, batch):
     images, targets = batch
-    subject.classifier.predict(images, 8)
+    subject.classifier.logits(images, 8)
     subject.classifier.loss_gradient(images[:5], targets[:5])
     assert subject.classifier._logits.experimental_get_tracing_count() == 1
     assert subject.classifier._gradient.experimental_get_tracing_count() == 1

@@ -47,7 +47,8 @@ def test_html_is_readable_by_a_screen_reader(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     charts = [attributes for tag, attributes in page.tags if tag == "svg"]
     assert images
-    assert len(charts) == 3
+    # Reliability with and without the attack, before and after, accuracy against epsilon.
+    assert len(charts) == 4
     assert all(attributes.get("alt") for attributes in images)
     assert all(attributes.get("aria-label") for attributes in charts)
     headers = [attributes for tag, attributes in page.tags if tag == "th"]

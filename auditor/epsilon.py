@@ -1,0 +1,8 @@
+"""Epsilon in words."""
+
+from __future__ import annotations
+
+
+def epsilon_words(epsilon: float | None) -> str:
+    """Epsilon in steps of an 8-bit image, `2/255`; a dash where no epsilon bounds an attack."""
+    return "–" if epsilon is None else f"{epsilon * 255:.4g}/255"
