@@ -48,6 +48,7 @@ from auditor.settings import AuditSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from auditor.models.subject import Subject
     from auditor.progress import Progress
     from auditor.record import Environment
 
@@ -241,18 +242,25 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
         settings.batch_size
         or fitting_batch_size(subject.input_shape, subject.activations, psutil.virtual_memory().available),
         critical_pair(settings.critical, prepared.tests.images.classes),
-        _coarse(settings, names, progress),
+        _coarse(subject, settings, names, progress),
         settings.seed,
     )
 
 
-def _coarse(settings: AuditSettings, names: Sequence[str], progress: Progress) -> bool:
+def _coarse(subject: Subject, settings: AuditSettings, names: Sequence[str], progress: Progress) -> bool:
     """Settle whether adversarial images are crafted in bfloat16 first: it pays where the processor has it."""
     capable = has_bfloat16()
     if settings.precision == "mixed" and not capable:
         progress.say("This processor does not compute in bfloat16: adversarial images are crafted in float32.")
     iterative = any(ATTACKS[name].cost(1).gradients > 1 and not ATTACKS[name].minimal for name in names)
-    return capable and iterative and settings.precision != "float32"
+    if not (capable and iterative and settings.precision != "float32"):
+        return False
+    try:
+        subject.estimator(coarse=True).logits(np.zeros((1, *subject.input_shape), np.float32), 1)
+    except Exception as error:  # noqa: BLE001 - Keras raises whatever a layer does
+        progress.say(f"The model does not compute in bfloat16 ({error}): adversarial images are crafted in float32.")
+        return False
+    return True
 
 
 def _crafting(plan: Plan) -> str:

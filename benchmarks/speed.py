@@ -3,7 +3,8 @@
 usage: python benchmarks/speed.py MODEL DATA [IMAGES]
 
 MODEL takes images in [0, 1]. The audit is timed with everything it does: reading and hashing files, decoding,
-attacking, judging, distances, journal. The peer is timed on images that lie decoded in memory. The limit is a
+attacking, judging, judging again after rounding to 8 bits where that changes the image, distances, journal.
+The peer is timed on images that lie decoded in memory. The limit is a
 bare loop of compiled functions over the passes the work needs, with their results thrown away: for each image one
 prediction, one gradient by the image, and one prediction for each epsilon.
 """
@@ -25,7 +26,7 @@ from auditor.data.images import unit
 from auditor.data.split import find_test_set
 from auditor.engine.examples import ExampleKeeper
 from auditor.engine.journal import Header, Journal
-from auditor.engine.plan import Plan, fitting_batch_size
+from auditor.engine.plan import Plan
 from auditor.engine.run import run
 from auditor.models.subject import load
 from auditor.sidecar import read_sidecar
@@ -79,12 +80,12 @@ def main() -> None:
     sidecar = read_sidecar(model)
     images = few(find_test_set(data, None, sidecar.split if sidecar else None).images, count)
     subject = load(model)
-    plan = Plan((ATTACKS["fgsm"],), epsilons, fitting_batch_size(subject.input_shape))
+    plan = Plan((ATTACKS["fgsm"],), epsilons, 16)
     pixels = images.pixels(subject.size, subject.channels, 0, len(images))
     x, y = unit(pixels), np.eye(subject.outputs, dtype=np.float32)[images.labels]
 
     with tempfile.TemporaryDirectory() as scratch:
-        header = Header(id="", started="", model="", data="", settings=AuditSettings(), key={})
+        header = Header(id="", started="", model="", data="", settings=AuditSettings(), batch_size=16, key={})
         keeper = ExampleKeeper(Path(scratch), images, "fgsm", plan.headline)
         journal = Journal.begin(Path(scratch), header, plan.names)
         clock = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Checks of the model: does it answer the same twice, and do its gradients lead anywhere?"""
+"""Checks of the model: whether it answers the same twice, and whether its gradients lead anywhere."""
 
 from __future__ import annotations
 

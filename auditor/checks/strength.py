@@ -1,4 +1,4 @@
-"""Checks of the attacks: did they keep to the rules, and were they as strong as they should be?
+"""Checks of the attacks: whether they kept to the rules, and were as strong as they should be.
 
 An attack has won an image that is classified correctly without it and wrongly under it. `won` maps epsilon to
 the images won, of shape `(n,)`. Two attacks are compared on the images that both were run on.
@@ -6,6 +6,7 @@ the images won, of shape `(n,)`. Two attacks are compared on the images that bot
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,11 +109,7 @@ def grows(name: str, won: Mapping[float, NDArray[np.bool_]]) -> Check:
         won: images it wins, by epsilon.
     """
     epsilons = sorted(won)
-    falls = [
-        (small, large)
-        for small, large in zip(epsilons, epsilons[1:], strict=False)
-        if paired_difference(won[small], won[large]).low > 0
-    ]
+    falls = [(small, large) for small, large in pairwise(epsilons) if paired_difference(won[small], won[large]).low > 0]
     status: Status = "WARN" if falls else "PASS"
     return result(
         f"grows: {name}",

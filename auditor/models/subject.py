@@ -120,7 +120,9 @@ class Subject:
         keras = load_keras()
 
         def coarse(layer: Any) -> Any:
-            return type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+            # Operations that are no layers compute in the type of what they are given.
+            given = layer.get_config()
+            return type(layer).from_config(given | ({"dtype": "mixed_bfloat16"} if "dtype" in given else {}))
 
         model = keras.models.clone_model(self.model, clone_function=coarse, recursive=True)
         model.set_weights(self.model.get_weights())

@@ -169,11 +169,11 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
     clean = record.clean.accuracy
     legend = [*attacks, "worst case"] if attacks else []
     for place, name in enumerate(legend):
-        left, base = 48 + 148 * (place % 4), 302 + 20 * (place // 4)
+        left, row = 48 + 148 * (place % 4), 302 + 20 * (place // 4)
         colour = "attack" if name == "worst case" else _SERIES[place % len(_SERIES)]
         dash = "" if name == "worst case" or place < len(_SERIES) else "5 3"
-        canvas.line([(left, base - 4), (left + 20, base - 4)], colour, 2.4 if name == "worst case" else 1.5, dash)
-        canvas.text(left + 26, base, name, anchor="start")
+        canvas.line([(left, row - 4), (left + 20, row - 4)], colour, 2.4 if name == "worst case" else 1.5, dash)
+        canvas.text(left + 26, row, name, anchor="start")
         if name in attacks:
             canvas.line([(x(e), frame.y(a.value)) for e, a in attacks[name]], colour, 1.5, dash)
             for epsilon, accuracy in attacks[name]:

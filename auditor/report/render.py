@@ -65,7 +65,7 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         clauses=clause_map(record),
         curve=charts.accuracy_by_epsilon(record),
         bars=charts.before_and_after(
-            record, hurt, f"{label} {epsilon_words(attack.epsilon if attack and not several else record.headline_epsilon)}"
+            record, hurt, f"{label} {epsilon_words(record.headline_epsilon if several or not attack else attack.epsilon)}"
         ) if hurt else "",
         reliability=charts.reliability(record.clean.calibration),
         attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",

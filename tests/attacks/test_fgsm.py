@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import TensorFlowV2Classifier
-
 from conftest import arena
 
 from auditor.attacks import ATTACKS

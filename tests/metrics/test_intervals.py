@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from auditor.metrics.intervals import auroc, hanley_mcneil_error, paired_difference, proportion
+from auditor.metrics.intervals import auroc, cluster_bootstrap, hanley_mcneil_error, paired_difference, proportion
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,19 @@ def test_auroc_interval_does_not_collapse_at_a_perfect_score():
     found = auroc(np.arange(20.0), positive)
     assert found.value == found.high == 1
     assert 0.6 < found.low < 1
+
+
+def test_cluster_bootstrap_of_single_images_is_the_binomial():
+    hits = np.arange(200) < 120
+    found = cluster_bootstrap(hits, [str(i) for i in range(200)])
+    # Standard error of a share: sqrt(0.6 * 0.4 / 200) = 0.0346.
+    assert found.value == 0.6
+    assert (found.low, found.high) == pytest.approx((0.6 - 1.96 * 0.0346, 0.6 + 1.96 * 0.0346), abs=0.01)
+
+
+def test_cluster_bootstrap_of_like_images_has_the_design_effect():
+    # Four like images a patient: the variance is that of fifty patients (Kish 1965, design effect 1 + (m - 1) * 1).
+    hits = np.repeat(np.arange(50) < 30, 4)
+    found = cluster_bootstrap(hits, [str(i // 4) for i in range(200)])
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(0.24 / 50), abs=0.015)
+    assert cluster_bootstrap(hits, [str(i // 4) for i in range(200)]) == found

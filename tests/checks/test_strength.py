@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.checks import strength
+
+IDS = [str(i) for i in range(100)]
+E1, E2, E4 = 1 / 255, 2 / 255, 4 / 255
+
+
+def first(count, n=100):
+    """The first images of n."""
+    return np.arange(n) < count
+
+
+ALL = first(100)
+
+
+def test_an_image_outside_its_budget_is_an_error():
+    assert strength.within_budget({"fgsm at 1/255": first(0)}, IDS).status == "PASS"
+    found = strength.within_budget({"fgsm at 1/255": first(0), "pgd at 1/255": first(2)}, IDS)
+    assert (found.status, found.images) == ("ERROR", ["0", "1"])
+    assert "pgd at 1/255" in found.reason
+    assert "fgsm" not in found.reason
+
+
+def test_an_unchanged_image_is_named():
+    assert strength.unchanged(first(0), IDS).status == "PASS"
+    assert strength.unchanged(first(3), IDS).images == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("noise", "attack", "status"),
+    [
+        (5, 50, "PASS"),
+        (50, 50, "FAIL"),
+        (60, 50, "FAIL"),
+        # Nothing is won by either, or everything by both: neither tells of a failed attack.
+        (0, 0, "PASS"),
+        (1, 0, "PASS"),
+        (100, 100, "PASS"),
+        (2, 2, "FAIL"),
+    ],
+)
+def test_an_attack_beats_noise(noise, attack, status):
+    assert strength.noise_control({E1: first(noise)}, {E1: first(attack)}, ALL).status == status
+
+
+def test_noise_is_compared_at_every_epsilon():
+    found = strength.noise_control({E1: first(3), E4: first(30)}, {E1: first(40), E4: first(20)}, ALL)
+    assert found.status == "FAIL"
+    assert "4/255" in found.reason
+    assert "1/255" not in found.reason
+
+
+def test_a_fall_within_its_interval_is_no_reversal():
+    assert strength.grows("fgsm", {E1: first(50), E2: first(49)}).status == "PASS"
+    found = strength.grows("fgsm", {E1: first(50), E2: first(90), E4: first(40)})
+    assert found.status == "WARN"
+    assert "4/255 than at 2/255" in found.reason
+
+
+def test_an_unbounded_attack_has_to_win():
+    assert strength.unbounded(first(0), 0.5, IDS).status == "PASS"
+    assert strength.unbounded(first(50), 0.5, IDS).status == "PASS"
+    found = strength.unbounded(first(51), 0.5, IDS)
+    assert found.status == "FAIL"
+    assert len(found.images) == 51
+
+
+def test_many_steps_win_what_one_step_wins():
+    assert strength.iterative_beats_single_step({E1: first(10)}, {E1: first(10)}, IDS).status == "PASS"
+    found = strength.iterative_beats_single_step({E1: first(12), E2: first(5)}, {E1: first(10), E2: first(9)}, IDS)
+    assert (found.status, found.images) == ("WARN", ["10", "11"])
+
+
+@pytest.mark.parametrize(
+    ("more", "n", "status"), [(0, 100, "PASS"), (1, 100, "WARN"), (1, 200, "PASS"), (2, 200, "WARN")]
+)
+def test_twice_the_steps_win_at_most_half_a_point(more, n, status):
+    ids = [str(i) for i in range(n)]
+    found = strength.converged(first(20, n), first(20 + more, n), E2, ids)
+    assert found.status == status
+    assert found.images == ids[20 : 20 + more]
+
+
+@pytest.mark.parametrize(
+    ("free", "n", "status"), [(40, 100, "PASS"), (41, 100, "FAIL"), (41, 1000, "PASS"), (43, 1000, "FAIL")]
+)
+def test_an_attack_without_gradients_is_no_better(free, n, status):
+    found = strength.gradient_free({E1: first(free, n)}, {E1: first(40, n)}, [str(i) for i in range(n)])
+    assert found.status == status
+    assert (found.status == "FAIL") == bool(found.images)
+
+
+def test_rounding_and_crashes():
+    assert strength.eight_bit(0, 10, E1, "fgsm").status == "PASS"
+    assert strength.eight_bit(4, 10, E1, "fgsm").status == "WARN"
+    assert strength.completed([]).status == "PASS"
+    found = strength.completed([("pgd at 1/255", "ValueError: no")])
+    assert found.status == "ERROR"
+    assert "pgd at 1/255: ValueError: no." in found.reason
+
+
+@given(st.integers(0, 100), st.integers(0, 100))
+def test_noise_never_condemns_an_attack_that_wins_more(noise, attack):
+    found = strength.noise_control({E1: first(noise)}, {E1: first(attack)}, ALL)
+    assert (found.status == "FAIL") <= (noise >= attack)
