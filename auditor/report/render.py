@@ -54,6 +54,7 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
     # Page one speaks of the worst case over the attacks; where there is one attack, of that.
     several = words.several(record) and worst is not None
     hurt = worst.accuracy if worst and several else attack.accuracy if attack else None
+    at = attack.epsilon if attack and not several else record.headline_epsilon
     label = "worst case" if several else attack.name if attack else ""
     page = _environment(folder).get_template("audit.html.j2").render(
         record=record,
@@ -64,9 +65,7 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         directions=words.directions(record),
         clauses=clause_map(record),
         curve=charts.accuracy_by_epsilon(record),
-        bars=charts.before_and_after(
-            record, hurt, f"{label} {epsilon_words(record.headline_epsilon if several or not attack else attack.epsilon)}"
-        ) if hurt else "",
+        bars=charts.before_and_after(record, hurt, f"{label} {epsilon_words(at)}") if hurt else "",
         reliability=charts.reliability(record.clean.calibration),
         attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",
     )  # fmt: skip

@@ -68,7 +68,7 @@ def directions(record: AuditRecord) -> list[str]:
 
 
 def headline_attack(record: AuditRecord) -> AttackResult | None:
-    """The result shown in detail: the paper's attack if it ran, else one that is no control, at the headline epsilon."""
+    """The result shown in detail: at the headline epsilon the paper's attack if it ran, else no control."""
     return min(
         record.attacks,
         key=lambda a: (a.epsilon != record.headline_epsilon, a.name != "fgsm", a.knowledge == "none"),

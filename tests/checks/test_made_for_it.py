@@ -91,9 +91,8 @@ def audited_model(trained, images, pixels, tmp_path_factory):
         model.save(folder / "m.keras")
         settings = AuditSettings(attacks=attacks, epsilons=(2 / 255, EPSILON), preprocessing="unit")
         try:
-            art = plain_art(
-                keras.saving.load_model(folder / "m.keras", compile=False), pixels, make in (robust, sometimes_nan)
-            )
+            saved = keras.saving.load_model(folder / "m.keras", compile=False)
+            art = plain_art(saved, pixels, from_logits=make in (robust, sometimes_nan))
         except AttributeError:  # where the graph has no gradient at all, ART stops
             art = None
         return audit(folder / "m.keras", images, folder / "audit", settings), art
