@@ -17,15 +17,19 @@ from auditor.record import (
     EightBit,
     Flipped,
     SmallestEpsilon,
+    Subgroup,
     WorstCase,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from auditor.attacks import Attack
     from auditor.engine.outcomes import Outcomes
     from auditor.engine.plan import Plan
+
+#: Fewer images than this tell nothing of a subgroup.
+SMALLEST_GROUP = 10
 
 
 def assess_clean(outcomes: Outcomes, classes: Sequence[str]) -> CleanResult:
@@ -124,6 +128,42 @@ def assess_worst_case(
                     accuracy_drop=paired_difference(right, standing),
                     clustered=cluster_bootstrap(standing, groups, plan.seed) if groups else None,
                     attacks=names,
+                )
+            )
+    return results
+
+
+def assess_subgroups(
+    outcomes: Outcomes, plan: Plan, classes: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> list[Subgroup]:
+    """Measure the images that share a value of a column, without an attack and under the worst case at the headline.
+
+    Args:
+        outcomes: of the audit.
+        plan: that was carried out.
+        classes: the class names.
+        columns: by name, the value of each image.
+    """
+    standing, labels, results = outcomes.right.copy(), outcomes.labels, []
+    for epsilon in plan.epsilons:
+        for attack in bounded(outcomes, plan, epsilon) if epsilon <= plan.headline else ():
+            standing &= ~outcomes.wrong((attack.name, epsilon))
+    for column, values in columns.items():
+        for value in sorted(set(values)):
+            rows = np.array([other == value for other in values])
+            enough = int(rows.sum()) >= SMALLEST_GROUP
+            results.append(
+                Subgroup(
+                    column=column,
+                    value=value,
+                    images=int(rows.sum()),
+                    clean=proportion_of(outcomes.right[rows]) if enough else None,
+                    worst_case=proportion_of(standing[rows]) if enough else None,
+                    sensitivity={
+                        name: proportion_of(standing[rows & (labels == k)])
+                        for k, name in enumerate(classes)
+                        if (rows & (labels == k)).sum() >= SMALLEST_GROUP
+                    },
                 )
             )
     return results

@@ -23,12 +23,14 @@ from auditor.assessment import (
     assess_clean,
     assess_failures,
     assess_smallest_epsilon,
+    assess_subgroups,
     assess_worst_case,
 )
 from auditor.attacks import ATTACKS
 from auditor.checks import check_all, verdict
 from auditor.data.folder import class_folders
 from auditor.data.images import unit
+from auditor.data.manifest import is_manifest
 from auditor.data.split import has_part
 from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper
@@ -36,7 +38,7 @@ from auditor.engine.journal import FOLDER, Header, Journal, read_header
 from auditor.engine.outcomes import predictions_csv
 from auditor.engine.plan import Plan, choose, critical_pair, fitting_batch_size
 from auditor.engine.repeat import repeat
-from auditor.engine.run import estimates, run
+from auditor.engine.run import USUAL, estimates, run
 from auditor.environment import describe, has_bfloat16, now
 from auditor.errors import AuditInterrupted, BadInputError
 from auditor.files import make_folder, write_text
@@ -85,7 +87,8 @@ class Forecast:
         per_class: number of test images by class.
         skipped: number of files that cannot be read.
         plan: attacks, epsilons, batch size and cost of an image.
-        seconds: estimated time of the attacks.
+        seconds: estimated time of the attacks on a model without a defence.
+        most: the same on a model that withstands every attack.
         memory: largest amount of memory in bytes; None where the system does not tell.
     """
 
@@ -93,6 +96,7 @@ class Forecast:
     skipped: int
     plan: Plan
     seconds: float
+    most: float
     memory: int | None
 
 
@@ -196,6 +200,7 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
         attacks=assess_attacks(outcomes, plan, images.classes, math.prod(prepared.subject.input_shape)),
         worst_case=worst,
         smallest_epsilon=assess_smallest_epsilon(worst, clean.accuracy.count),
+        subgroups=assess_subgroups(outcomes, plan, images.classes, images.subgroups),
         failures=assess_failures(outcomes),
         checks=checks,
         examples=keeper.examples,
@@ -220,15 +225,18 @@ def estimate(model: Path, data: Path, settings: AuditSettings, progress: Progres
         speed = measure(subject.classifier, pixels, targets)
         quick = measure(subject.estimator(coarse=True), pixels, targets) if plan.coarse else speed
         advance(1, "")
-    seconds = sum(estimates(plan, speed, quick, len(images)).values()) * len(images)
-    return Forecast(images.per_class, len(images.skipped), plan, seconds, peak_memory())
+    usual, most = (
+        sum(estimates(plan, speed, quick, len(images), standing).values()) * len(images) for standing in (USUAL, 1.0)
+    )
+    return Forecast(images.per_class, len(images.skipped), plan, usual, most, peak_memory())
 
 
 def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress) -> tuple[Prepared, Plan]:
     if unknown := [name for name in settings.attacks if name not in ATTACKS]:
         raise BadInputError(f"There is no attack named {', '.join(unknown)}; there are {', '.join(ATTACKS)}.")
     # The cheapest error first: loading a model takes a while.
-    class_folders(data / "test" if has_part(data, "test") else data)
+    if not is_manifest(data):
+        class_folders(data / "test" if has_part(data, "test") else data)
     prepared = prepare(model, data, settings, progress)
     subject, names = prepared.subject, settings.attacks
     if "pgd-targeted" in names and not settings.critical:

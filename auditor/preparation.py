@@ -94,7 +94,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             manifest_sha256=tests.images.manifest_sha256,
             images=len(tests.images),
             per_class=tests.images.per_class,
-            groups=None,
+            groups=len(set(tests.images.groups)) if tests.images.groups else None,
             recorded=tests.recorded,
             left_out=tests.left_out,
             skipped=[Skipped(path=file.id, reason=file.reason) for file in tests.images.skipped],

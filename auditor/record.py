@@ -236,6 +236,23 @@ class Flipped(_Part):
     """Number of images."""
 
 
+class Subgroup(_Part):
+    """Images that share a value of a column, for example a site or a device."""
+
+    column: str
+    """Name of the column."""
+    value: str
+    """Its value."""
+    images: int
+    """Number of images."""
+    clean: Proportion | None
+    """Accuracy without an attack; null where the images are too few to say."""
+    worst_case: Proportion | None
+    """Accuracy under the worst case over the attacks at the headline epsilon."""
+    sensitivity: dict[str, Proportion]
+    """By class, under that worst case; classes with too few images are left out."""
+
+
 class SmallestEpsilon(_Part):
     """The smallest epsilon of the sweep at which some attack wins an image, over those first classified correctly."""
 
@@ -414,7 +431,7 @@ class DataInfo(_Part):
 
     path: str
     """Name of the folder."""
-    split: Literal["test folder", "recorded split", "all images"]
+    split: Literal["test folder", "manifest", "recorded split", "all images"]
     """How the test images were chosen."""
     manifest_sha256: str
     """SHA-256 over id, class and SHA-256 of every test image."""
@@ -491,6 +508,8 @@ class AuditRecord(_Part):
     """The worst case over the attacks in L-inf, by rising epsilon."""
     smallest_epsilon: SmallestEpsilon | None = None
     """How little it takes; null where no image is classified correctly."""
+    subgroups: list[Subgroup] = []
+    """By column and value; empty where the data name no subgroups."""
     failures: list[AttackFailure] = []
     """Attacks that crashed."""
     checks: list[Check] = []

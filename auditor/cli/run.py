@@ -140,7 +140,8 @@ def command(
 
     MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
     per class; if it has a folder `test`, that is used, else the test part of the split recorded by
-    `medaudit train`, else all images. Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and
+    `medaudit train`, else all images. Or DATA is a CSV file with the columns path and label, and if need be group
+    (patient or lesion), split (of which test is used) and subgroup_... Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and
     DATA are only needed where they were moved.
     """
     progress = TerminalProgress()

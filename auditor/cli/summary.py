@@ -84,9 +84,7 @@ def print_forecast(plan: Forecast) -> None:
         f"Work      at most {images * cost.forwards:,.0f} forward passes and {images * cost.gradients:,.0f} gradients, "
         f"{plan.plan.batch_size} images at a time"
     )
-    console.print(
-        f"Time      at most about {duration(plan.seconds)} on this machine, by a trial of one batch; images that fall "
-        "early take less"
-    )
+    upper = f", at most {duration(plan.most)} if it withstands the attacks" if plan.most > 1.2 * plan.seconds else ""
+    console.print(f"Time      about {duration(plan.seconds)} on this machine{upper}, by a trial of one batch")
     if plan.memory:
         console.print(f"Memory    about {plan.memory / 1e9:.1f} GB")

@@ -87,7 +87,7 @@ def read_folder(
             # A name that is no text could be neither printed nor written as JSON.
             identity = os.fsencode(path.relative_to(root or folder).as_posix()).decode(errors="backslashreplace")
             try:
-                images.append(LabelledImage(identity, path, label, _checked_hash(path)))
+                images.append(LabelledImage(identity, path, label, checked_hash(path)))
             except UnreadableImageError as error:
                 skipped.append(SkippedFile(identity, str(error)))
             advance(1, "")
@@ -104,7 +104,7 @@ def read_folder(
     )
 
 
-def _checked_hash(path: Path) -> str:
+def checked_hash(path: Path) -> str:
     """SHA-256 of an image file that was seen to decode."""
     if path.suffix.lower() not in SUFFIXES:
         raise UnreadableImageError(f"not an image file by its name ({path.suffix or 'no ending'})")

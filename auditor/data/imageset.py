@@ -29,6 +29,7 @@ class LabelledImage:
         label: index of its ground truth in the classes of the set.
         sha256: of the file's bytes.
         group: the patient or lesion it shows, if the data say so.
+        subgroups: name and value of each column the data have for one.
     """
 
     id: str
@@ -36,6 +37,7 @@ class LabelledImage:
     label: int
     sha256: str
     group: str | None = None
+    subgroups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,12 @@ class ImageSet:
         """The patient or lesion of each image; None where the data do not say."""
         names = [image.group for image in self.images if image.group is not None]
         return names if len(names) == len(self.images) else None
+
+    @property
+    def subgroups(self) -> dict[str, list[str]]:
+        """By column, the value of each image."""
+        columns = [name for name, _ in self.images[0].subgroups] if self.images else []
+        return {name: [dict(image.subgroups)[name] for image in self.images] for name in columns}
 
     @property
     def per_class(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from auditor.data.folder import read_folder
+from auditor.data.manifest import is_manifest, read_manifest
 from auditor.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from auditor.settings import TrainingSettings
     from auditor.sidecar import Split
 
-SplitKind: TypeAlias = Literal["test folder", "recorded split", "all images"]
+SplitKind: TypeAlias = Literal["test folder", "manifest", "recorded split", "all images"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class TestSet:
 
     Attributes:
         images: the test images.
-        chosen: `test folder` (DATA/test), `recorded split` (the one recorded at training), or `all images`.
+        chosen: `test folder` (DATA/test), `manifest` (a CSV file says which), `recorded split` (the one recorded at
+            training), or `all images`.
         train_overlap: how many of them are, byte for byte, training images; None if that is not known.
         recorded: how many test images were recorded at training; None if no split was.
         left_out: readable images of the data folder that are not part of the test set.
@@ -111,10 +113,10 @@ def training_sets(
 def find_test_set(
     folder: Path, classes: Sequence[str] | None, split: Split | None, progress: Progress | None = None
 ) -> TestSet:
-    """Find the test images of a data folder: its `test` folder, else the recorded split, else all images.
+    """Find the test images of DATA: its `test` part, else the recorded split, else all images.
 
     Args:
-        folder: the data folder.
+        folder: the data folder, or a CSV file as `read_manifest` reads it.
         classes: class names in the order of the model's outputs; None for the folder names, sorted.
         split: the split recorded when the model was trained, if it is known. Images are recognised by
             their SHA-256, so they may have been moved or renamed.
@@ -123,25 +125,32 @@ def find_test_set(
     Raises:
         BadInputError: as `read_folder` does.
     """
-    has_test_folder = has_part(folder, "test")
-    images = read_folder(folder / "test" if has_test_folder else folder, classes, root=folder, progress=progress)
+    chosen: SplitKind = "all images"
+    left_out = 0
+    if is_manifest(folder):
+        manifest = read_manifest(folder, classes, progress)
+        images, left_out = manifest.images, manifest.left_out
+        chosen = "manifest" if manifest.has_split else chosen
+    else:
+        chosen = "test folder" if has_part(folder, "test") else chosen
+        part = folder / "test" if chosen == "test folder" else folder
+        images = read_folder(part, classes, root=folder, progress=progress)
     if split is None:
-        return TestSet(images, "test folder" if has_test_folder else "all images", None, None, 0)
+        return TestSet(images, chosen, None, None, left_out)
     trained_on = {image.sha256 for image in split.train}
     recorded = {image.sha256 for image in split.test}
-    chosen: SplitKind = "test folder" if has_test_folder else "all images"
     selected = images
-    if not has_test_folder and any(image.sha256 in recorded for image in images.images):
+    if chosen == "all images" and any(image.sha256 in recorded for image in images.images):
         chosen = "recorded split"
         selected = _recorded_once(images, split)
         if empty := [name for name, count in selected.per_class.items() if not count]:
             raise BadInputError(
                 f"{folder} holds {len(selected)} of the {len(recorded)} test images recorded at training, and none of "
-                f"class {', '.join(map(repr, empty))}. Give the whole data folder, or put the images to test into "
+                f"class {', '.join(map(repr, empty))}. Give the whole data set, or put the images to test into "
                 "class folders in a folder named test."
             )
     overlap = sum(image.sha256 in trained_on for image in selected.images)
-    return TestSet(selected, chosen, overlap, len(split.test), len(images) - len(selected))
+    return TestSet(selected, chosen, overlap, len(split.test), left_out + len(images) - len(selected))
 
 
 def _recorded_once(images: ImageSet, split: Split) -> ImageSet:

@@ -52,7 +52,7 @@ def clause_map(record: AuditRecord) -> list[Clause]:
     robust, clean = _robust(record), Evidence(figure(record.clean.accuracy), "Performance without an attack")
     white, black = _attacks(record, "NISTAML.022", "white-box"), _attacks(record, "NISTAML.025", "black-box")
     alone = Evidence(gap="no previous version was compared")
-    limits = Evidence("stated", "Limits", "no subgroups are named in the data")
+    limits = Evidence("stated", "Limits", "" if record.subgroups else "no subgroups are named in the data")
     data = Evidence(
         f"{record.data.images} images, manifest {record.data.manifest_sha256[:12]}…",
         "Test data",
