@@ -9,7 +9,7 @@ DEMO := audits/demo
 demo: $(VENV)/.installed
 	@$(MAKE) --no-print-directory pango
 	rm -rf $(DEMO)
-	$(BIN)/medaudit run examples/demo/model.h5 examples/demo/data -o $(DEMO) --critical synthetic-malignant:synthetic-benign
+	$(BIN)/medaudit run examples/demo/model.h5 examples/demo/data -o $(DEMO) --critical synthetic-malignant:synthetic-benign --suite standard
 
 test: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory pango

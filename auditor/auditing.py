@@ -26,7 +26,7 @@ from auditor.assessment import (
     assess_subgroups,
     assess_worst_case,
 )
-from auditor.attacks import ATTACKS
+from auditor.attacks import ATTACKS, SUITES, suite
 from auditor.checks import check_all, verdict
 from auditor.data.folder import class_folders
 from auditor.data.images import unit
@@ -293,7 +293,9 @@ def _key(prepared: Prepared, plan: Plan, settings: AuditSettings, environment: E
 def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
     """Build the command that repeats an audit from the folder of its model and data."""
     words = ["medaudit", "run"]
-    if settings.attacks != AuditSettings().attacks:
+    if whole := [name for name in SUITES if suite(name) == settings.attacks]:
+        words.append(f"--suite={whole[0]}")
+    elif settings.attacks != AuditSettings().attacks:
         words += [f"--attack={name}" for name in settings.attacks]
     words.append("--eps=" + ",".join(map(_exact, settings.epsilons)))
     if settings.preprocessing:

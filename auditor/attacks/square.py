@@ -23,6 +23,7 @@ class Square(Attack):
     knowledge = "score-based"
     reference = "Andriushchenko et al. 2020, arXiv:1912.00049"
     suites: ClassVar[tuple[str, ...]] = ("standard", "full")
+    subset = 16
     steps: ClassVar[int] = 100
 
     @property

@@ -161,23 +161,32 @@ def _converged(view: _View, ids: Sequence[str]) -> Check:
 
 def _gradient_free(view: _View, gradient: dict[float, NDArray[np.bool_]], ids: Sequence[str]) -> Check:
     free = view.won("square")
-    if not set(free) & set(gradient):
+    shared = sorted(set(free) & set(gradient))
+    if not shared:
         return skipped(
             "gradient-free",
             "Is an attack that sees no gradient any better?",
             "at most 0.2 points more than the white-box attacks",
             _NOT_RUN.format("Square"),
         )
-    return strength.gradient_free(free, gradient, ids)
+    rows = view.done["square", shared[0]].concerned
+    return strength.gradient_free(
+        {e: free[e][rows] for e in shared},
+        {e: gradient[e][rows] for e in shared},
+        [ids[i] for i in np.flatnonzero(rows).tolist()],
+    )
 
 
 def _eight_bit(view: _View) -> Check:
-    shown, headline = view.plan.shown, view.plan.headline
-    found = view.done.get((shown.name, headline))
-    if found is None:
+    headline, labels = view.plan.headline, view.outcomes.labels
+    undone = {}
+    for attack in view.plan.attacks:
+        found = view.done.get((attack.name, headline))
+        if attack.role == "attack" and found is not None and found.concerned.any():
+            wrong = found.concerned & (found.predicted != labels)
+            undone[attack.name] = int((wrong & (found.rounded == labels)).sum()), int(wrong.sum())
+    if not undone:
         return skipped(
-            "eight-bit", "Do the adversarial images survive being stored as files?", "all", "The attack crashed."
+            "eight-bit", "Do the adversarial images survive being stored as files?", "all", "Every attack crashed."
         )
-    labels = view.outcomes.labels
-    wrong = found.concerned & (found.predicted != labels)
-    return strength.eight_bit(int((wrong & (found.rounded == labels)).sum()), int(wrong.sum()), headline, shown.name)
+    return strength.eight_bit(undone, headline)

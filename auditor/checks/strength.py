@@ -243,20 +243,20 @@ def gradient_free(
     )
 
 
-def eight_bit(lost: int, of: int, epsilon: float, name: str) -> Check:
+def eight_bit(undone: Mapping[str, tuple[int, int]], epsilon: float) -> Check:
     """Tell how many wrong answers rounding to 8 bits undoes.
 
     Args:
-        lost: wrong answers that rounding undoes.
-        of: wrong answers.
+        undone: by attack, wrong answers that rounding undoes, and wrong answers.
         epsilon: at which they were.
-        name: of the attack.
     """
+    lost = any(count for count, _ in undone.values())
     return result(
         "eight-bit",
         "Do the adversarial images survive being stored as files?",
         "WARN" if lost else "PASS",
-        f"rounding to 8 bits undoes {lost} of {of} wrong answers of {name} at {epsilon_words(epsilon)}",
+        f"at {epsilon_words(epsilon)} rounding to 8 bits undoes "
+        + ", ".join(f"{count} of {of} wrong answers of {name}" for name, (count, of) in undone.items()),
         "none",
         "A perturbation that dies in rounding is no threat to stored files; both accuracies are given."
         if lost

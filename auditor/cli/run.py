@@ -141,8 +141,10 @@ def command(
     MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
     per class; if it has a folder `test`, that is used, else the test part of the split recorded by
     `medaudit train`, else all images. Or DATA is a CSV file with the columns path and label, and if need be group
-    (patient or lesion), split (of which test is used) and subgroup_... Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and
-    DATA are only needed where they were moved.
+    (patient or lesion), split (of which test is used) and subgroup_NAME.
+
+    Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and DATA are only needed where they were moved.
+    Exit code 3 says that a check of the attacks failed: the figures are no evidence of robustness.
     """
     progress = TerminalProgress()
     if unfinished:

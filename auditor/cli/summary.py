@@ -27,6 +27,9 @@ def print_summary(record: AuditRecord) -> None:
     table.add_column("most frequent error")
     table.add_row("none", "", figure(record.clean.accuracy), "", printable(worst_flip(record.clean)))
     for attack in record.attacks:
+        # Of several attacks, the sweep of the worst case is enough.
+        if several(record) and attack.epsilon not in (record.headline_epsilon, None):
+            continue
         table.add_row(
             attack.name,
             epsilon_words(attack.epsilon),

@@ -95,8 +95,10 @@ def test_an_attack_without_gradients_is_no_better(free, n, status):
 
 
 def test_rounding_and_crashes():
-    assert strength.eight_bit(0, 10, E1, "fgsm").status == "PASS"
-    assert strength.eight_bit(4, 10, E1, "fgsm").status == "WARN"
+    assert strength.eight_bit({"fgsm": (0, 10)}, E1).status == "PASS"
+    found = strength.eight_bit({"fgsm": (0, 10), "pgd": (4, 12)}, E1)
+    assert found.status == "WARN"
+    assert "4 of 12 wrong answers of pgd" in found.figure
     assert strength.completed([]).status == "PASS"
     found = strength.completed([("pgd at 1/255", "ValueError: no")])
     assert found.status == "ERROR"
