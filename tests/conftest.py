@@ -11,7 +11,7 @@ from hypothesis import settings
 from PIL import Image
 
 from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
-from auditor.attacks import Arena
+from auditor.attacks import Arena, suite
 from auditor.data.folder import read_folder
 from auditor.data.images import unit
 from auditor.models.subject import Subject, load
@@ -95,6 +95,20 @@ def audited(trained: TrainResult, data: Path, tmp_path_factory: pytest.TempPathF
         responsible="A. Person, head of assurance",
     )
     return audit(trained.model, data, tmp_path_factory.mktemp("audits") / "one", options)
+
+
+@pytest.fixture(scope="session")
+def thorough(trained: TrainResult, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
+    """An audit with every attack there is, of a few images in two batches."""
+    folder = tmp_path_factory.mktemp("thorough")
+    options = AuditSettings(
+        attacks=suite("full"),
+        epsilons=(1 / 255, 2 / 255),
+        critical=("red", "blue"),
+        preprocessing="unit",
+        batch_size=7,
+    )
+    return audit(trained.model, draw_folder(folder / "data", 6, first=3000), folder / "audit", options)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import time
 import pytest
 from conftest import draw_folder
 
+from auditor.attacks import ATTACKS
 from auditor.cli.main import main
 from auditor.record import read_record
 
@@ -51,6 +52,67 @@ def test_the_command_in_the_record_repeats_the_audit(audited, trained, data, tmp
     code, _, err = medaudit(capsys, *command[1:], "-o", "again")
     assert code == 0, err
     assert (tmp_path / "again/predictions.csv").read_bytes() == (audited.folder / "predictions.csv").read_bytes()
+
+
+def test_a_suite_is_its_attacks_and_more_may_be_added(capsys, trained, data, tmp_path):
+    code, out, err = medaudit(
+        capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--eps", "2/255", "--suite", "quick",
+        "--attack", "fgm-l2", "--seed", "3",
+    )  # fmt: skip
+    assert code == 0, err
+    record = read_record(tmp_path / "audit")
+    assert record.audit.config.attacks == ("noise", "fgsm", "fgm-l2")
+    assert record.audit.seed == 3
+    assert "worst case" in out
+    assert "--seed=3" in record.audit.command
+
+
+def test_an_inconclusive_audit_has_its_own_exit_code(capsys, trained, data, tmp_path, monkeypatch):
+    from auditor.attacks.noise import Noise
+
+    def crash(self, arena, epsilon):
+        raise ValueError("<b>no memory</b>")
+
+    monkeypatch.setattr(Noise, "craft", crash)
+    code, out, err = medaudit(
+        capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--eps", "2/255", "--suite", "quick"
+    )
+    assert code == 3, err
+    assert "INCONCLUSIVE" in out
+    assert "ERROR completed" in " ".join(out.split())
+    record = read_record(tmp_path / "audit")
+    assert record.verdict.status == "INCONCLUSIVE"
+    # A crash is no result, and the rest went on.
+    assert [attack.name for attack in record.attacks] == ["fgsm"]
+    assert [(failure.name, failure.reason) for failure in record.failures] == [
+        ("noise", "ValueError: <b>no memory</b>")
+    ]
+    page = (tmp_path / "audit" / "report.html").read_text()
+    assert "&lt;b&gt;no memory" in page
+    assert "<b>no memory" not in page
+
+
+def test_a_targeted_attack_without_a_target_is_left_out_and_told(capsys, trained, data, tmp_path):
+    code, _, err = medaudit(
+        capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--eps", "2/255", "--attack", "fgsm",
+        "--attack", "pgd-targeted",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "pgd-targeted is left out" in " ".join(err.split())
+    assert "pgd-targeted was chosen and not run" in (tmp_path / "audit" / "report.html").read_text()
+    code, _, err = medaudit(capsys, "run", trained.model, data, "--attack", "pgd-targeted")
+    assert code == 2
+    assert "--critical" in err
+
+
+def test_attacks_are_listed(capsys):
+    code, out, _ = medaudit(capsys, "attacks")
+    assert code == 0
+    for name, attack in ATTACKS.items():
+        assert name in out
+        assert attack.reference in out
+    assert "AML.T0043.001" in out
+    assert "pgd-unbounded" not in out
 
 
 def test_skipped_files_are_told(capsys, trained, data, tmp_path):

@@ -21,6 +21,19 @@ def test_accuracy_by_epsilon(audited):
     assert "Accuracy against epsilon" in root.get("aria-label")
 
 
+def test_several_attacks_have_a_legend_and_their_worst_case(thorough):
+    chart = charts.accuracy_by_epsilon(thorough.record)
+    shown = texts(chart)
+    assert {"pgd", "fgsm", "noise", "square", "worst case"} <= set(shown)
+    # Another norm has another axis.
+    assert "fgm-l2" not in shown
+    assert "Worst case over the attacks" in ET.fromstring(str(chart)).get("aria-label")
+
+
+def test_no_attack_is_no_chart(audited):
+    assert charts.accuracy_by_epsilon(audited.record.model_copy(update={"attacks": []})) == ""
+
+
 def test_one_epsilon_is_enough(audited):
     record = audited.record.model_copy(update={"attacks": audited.record.attacks[:1]})
     assert "1/255" in texts(charts.accuracy_by_epsilon(record))
@@ -32,8 +45,9 @@ def test_before_and_after_escapes_its_label(audited):
     assert "<b>" not in str(chart)
 
 
-def test_everything_lies_inside_the_canvas(audited, trained):
+def test_everything_lies_inside_the_canvas(audited, thorough, trained):
     drawn = [
+        charts.accuracy_by_epsilon(thorough.record),
         charts.accuracy_by_epsilon(audited.record),
         charts.before_and_after(audited.record, audited.record.attacks[0].accuracy, "fgsm"),
         charts.reliability(audited.record.clean.calibration),
