@@ -97,8 +97,12 @@ class Calibration(_Part):
 
     ece: float
     """Expected calibration error over the bins, in [0, 1]."""
+    ece_interval: tuple[float, float] | None = None
+    """Its bootstrap interval."""
     brier: float
     """Brier score: mean over images of the squared error summed over classes, in [0, 2]."""
+    brier_interval: tuple[float, float] | None = None
+    """Its bootstrap interval."""
     bins: list[ReliabilityBin]
     """The bins of equal width that hold images."""
 
@@ -118,6 +122,10 @@ class Performance(_Part):
     """By class: the share of its images that is called by its name."""
     specificity: dict[str, Proportion]
     """By class: the share of the other images that is not called by its name."""
+    precision: dict[str, Proportion] = {}
+    """By class: the share of the images called by its name that is of it; classes never predicted are left out."""
+    f1_score: dict[str, Estimate] = {}
+    """By class: harmonic mean of precision and sensitivity; bootstrap interval."""
     auroc: dict[str, Estimate]
     """By class: area under the ROC curve of the class against the rest."""
     flips: dict[str, Proportion]

@@ -31,9 +31,10 @@ def deterministic(passes: NDArray[np.float32], labels: NDArray[np.int64]) -> Che
         labels: ground truth of shape `(n,)`.
     """
     correct = (passes.argmax(axis=2) == labels).sum(axis=1)
-    spread = float(np.ptp(passes, axis=0).max())
-    # An answer that is not a number is equal to nothing.
-    same = bool((correct == correct[0]).all() and spread <= SAME)
+    # An answer that is no number is the same answer where it is none every time; `finite` speaks of it.
+    lost = ~np.isfinite(passes)
+    spread = float(np.where(lost.any(axis=0), 0, np.ptp(np.where(lost, 0, passes), axis=0)).max())
+    same = bool((correct == correct[0]).all() and spread <= SAME and (lost == lost[0]).all())
     return result(
         "deterministic",
         "Does the model give the same answer twice?",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 
-from auditor.metrics.intervals import auroc, proportion, proportion_of
+from auditor.metrics.intervals import auroc, bootstrap, proportion, proportion_of
 from auditor.record import (
     Calibration,
     ClassificationReport,
     ClassScores,
+    Estimate,
     Performance,
     ReliabilityBin,
 )
@@ -92,6 +93,10 @@ def performance(labels: Labels, logits: Logits, classes: Sequence[str]) -> Perfo
         specificity={
             classes[k]: proportion_of((predicted != k)[labels != k]) for k in per_class if (labels != k).any()
         },
+        precision={
+            classes[k]: proportion_of((labels == k)[predicted == k]) for k in per_class if (predicted == k).any()
+        },
+        f1_score=_f1_scores(labels, predicted, classes),
         auroc={name: area for name, area in areas.items() if area},
         flips=flips,
         wrong_confidence=wrong_confidence,
@@ -144,12 +149,40 @@ def calibration(labels: Labels, logits: Logits) -> Calibration:
         )
         for k in np.unique(bin_of).tolist()
     ]
-    truth = np.eye(logits.shape[1])[labels]
+    error = ((probabilities - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1)
+    # By bin, what each image adds to the sum of confidence less correctness: the ECE is the sum of their sizes.
+    excess = np.eye(RELIABILITY_BINS)[bin_of] * (confidence - correct)[:, None]
+
+    def both(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = np.column_stack([np.abs(weights @ excess).sum(axis=1), weights @ error])
+        result: NDArray[np.float64] = total / weights.sum(axis=1, keepdims=True)
+        return result
+
+    (ece, brier), (low, high) = both(np.ones((1, len(labels))))[0], bootstrap(both, len(labels))
     return Calibration(
-        ece=sum(b.accuracy.of * abs(b.accuracy.value - b.confidence) for b in bins) / len(labels),
-        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        ece=float(ece),
+        ece_interval=(float(low[0]), float(high[0])),
+        brier=float(brier),
+        brier_interval=(float(low[1]), float(high[1])),
         bins=bins,
     )
+
+
+def _f1_scores(labels: Labels, predicted: Labels, classes: Sequence[str]) -> dict[str, Estimate]:
+    """F1 of each class that has images or predictions, with its bootstrap interval."""
+    truth, called = (np.eye(len(classes))[which] for which in (labels, predicted))
+
+    def scores(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        # F1 is twice the hits, of the images of the class and those called by its name.
+        of = weights @ (truth + called)
+        return np.divide(2 * weights @ (truth * called), of, out=np.full_like(of, np.nan), where=of > 0)
+
+    value, (low, high) = scores(np.ones((1, len(labels))))[0], bootstrap(scores, len(labels))
+    return {
+        name: Estimate(value=float(value[k]), low=float(low[k]), high=float(high[k]))
+        for k, name in enumerate(classes)
+        if not math.isnan(value[k])
+    }
 
 
 def _scores(row: dict[str, float]) -> ClassScores:

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from auditor.record import Estimate, Proportion
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -99,6 +99,37 @@ def cluster_bootstrap(hits: NDArray[np.bool_], groups: Sequence[str], seed: int 
         shares[draw] = counts[chosen].sum() / sizes[chosen].sum()
     low, high = np.quantile(shares, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
     return Estimate(value=float(hits.mean()), low=float(low), high=float(high))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], images: int, draws: int = 1000
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Percentile intervals of statistics of a set of images (Efron and Tibshirani 1993), for which there is no formula.
+
+    The draws are the same every time, so that a report can be repeated.
+
+    Args:
+        statistic: from weights of shape `(k, n)`, how often each image was drawn, to values of shape `(k, s)`; nan
+            where a draw leaves it undefined.
+        images: the number n of images, at least 1.
+        draws: number of bootstrap samples.
+
+    Returns:
+        Lower and upper bounds of the s statistics.
+    """
+    generator = np.random.default_rng(0)
+    # As many draws at a time as keep the weights small.
+    step = max(1, min(draws, 5_000_000 // images))
+    parts = [
+        statistic(generator.multinomial(images, np.full(images, 1 / images), min(step, draws - done)).astype(float))
+        for done in range(0, draws, step)
+    ]
+    values = np.concatenate(parts)
+    undefined = np.isnan(values).all(axis=0)
+    values[:, undefined] = 0
+    low, high = np.nanquantile(values, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
+    low[undefined], high[undefined] = np.nan, np.nan
+    return low, high
 
 
 def _wilson(count: int, of: int) -> tuple[float, float]:

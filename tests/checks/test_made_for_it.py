@@ -152,6 +152,7 @@ def test_missing_answers_are_inconclusive_and_count_as_wrong(audited_model, pixe
     record = result.record
     dark = pixels[0].mean(axis=(1, 2, 3)) < np.median(pixels[0].mean(axis=(1, 2, 3)))
     assert outcome(record)["finite"] == "FAIL"
+    assert outcome(record)["deterministic"] == "PASS"
     assert record.verdict.status == "INCONCLUSIVE"
     assert record.clean.accuracy.count <= (~dark).sum()
     named = next(c for c in record.checks if c.name == "finite").images

@@ -35,6 +35,12 @@ def test_the_same_answer_twice(shifts, status):
     assert model.deterministic(passes(*shifts), LABELS).status == status
 
 
+def test_no_answer_every_time_is_the_same_answer():
+    found = passes(0, 0, 0, 0, 0)
+    found[:, 1, 0] = np.nan
+    assert model.deterministic(found, LABELS).status == "PASS"
+
+
 def test_a_gradient_that_vanishes_is_a_warning_and_one_that_stays_away_a_failure():
     right = np.ones(4, dtype=bool)
     assert model.zero_gradient(mask(), mask(), right, IDS).status == "PASS"

@@ -103,3 +103,36 @@ def test_calibration_of_a_worked_example():
 def test_confidences_are_probabilities(logits):
     found = confidences(logits)
     assert ((found >= 1 / 3 - 1e-9) & (found <= 1)).all()
+
+
+def test_precision_and_f1_have_intervals_and_are_scikit_learns():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 200)
+    logits = np.eye(3)[labels] + generator.normal(0, 0.8, (200, 3))
+    found = performance(labels, logits, ["a", "b", "c"])
+    rows = found.classification_report.classes
+    for name in ("a", "b", "c"):
+        assert found.precision[name].value == pytest.approx(rows[name].precision)
+        f1 = found.f1_score[name]
+        assert f1.value == pytest.approx(rows[name].f1_score)
+        assert 0 < f1.low < f1.value < f1.high < 1
+
+
+def test_a_class_never_predicted_has_no_precision_and_an_f1_of_nothing():
+    found = performance(np.array([0, 0, 1]), np.array([[1.0, 0, 0]] * 3), ["a", "b", "c"])
+    assert set(found.precision) == {"a"}
+    assert found.f1_score["b"].value == 0
+    assert "c" not in found.f1_score
+
+
+def test_calibration_has_intervals_that_narrow_with_the_images():
+    generator = np.random.default_rng(0)
+
+    def width(n):
+        labels = generator.integers(0, 2, n)
+        found = calibration(labels, np.eye(2)[labels] + generator.normal(0, 1, (n, 2)))
+        assert found.brier_interval[0] < found.brier < found.brier_interval[1]
+        assert 0 <= found.ece_interval[0] < found.ece_interval[1] <= 1
+        return found.brier_interval[1] - found.brier_interval[0]
+
+    assert width(50) > 2 * width(800)

@@ -6,7 +6,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from auditor.metrics.intervals import auroc, cluster_bootstrap, hanley_mcneil_error, paired_difference, proportion
+from auditor.metrics.intervals import (
+    auroc,
+    bootstrap,
+    cluster_bootstrap,
+    hanley_mcneil_error,
+    paired_difference,
+    proportion,
+)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +131,21 @@ def test_cluster_bootstrap_of_like_images_has_the_design_effect():
     found = cluster_bootstrap(hits, [str(i // 4) for i in range(200)])
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.sqrt(0.24 / 50), abs=0.015)
     assert cluster_bootstrap(hits, [str(i // 4) for i in range(200)]) == found
+
+
+def test_bootstrap_of_a_mean_is_the_normal_interval():
+    values = np.random.default_rng(1).normal(size=400)
+
+    def mean(weights):
+        return (weights @ values / weights.sum(axis=1))[:, None]
+
+    low, high = bootstrap(mean, 400)
+    reach = 1.96 * values.std() / 20
+    assert (low[0], high[0]) == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.015)
+    assert bootstrap(mean, 400)[0] == low
+
+
+def test_bootstrap_of_what_no_draw_defines_is_nan():
+    low, high = bootstrap(lambda weights: np.full((len(weights), 1), np.nan), 5, 20)
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
