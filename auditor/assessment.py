@@ -89,7 +89,8 @@ def _assess(
         parameters=dict(attack.parameters),
         accuracy_drop=paired_difference(right, after),
         success_rate=proportion_of(~after[right]) if right.any() else None,
-        perceptibility=summarise(found.distances.take(rows), right),
+        # Other attacks leave an image as it was by rule: where it is too far, or nothing was found.
+        perceptibility=summarise(found.distances.take(rows), right & attack.single_step),
         eight_bit=EightBit(accuracy=proportion_of(rounded), lost=int((~after & rounded).sum())),
     )
 
@@ -145,9 +146,11 @@ def assess_subgroups(
         columns: by name, the value of each image.
     """
     standing, labels, results = outcomes.right.copy(), outcomes.labels, []
+    attacked = False
     for epsilon in plan.epsilons:
         for attack in bounded(outcomes, plan, epsilon) if epsilon <= plan.headline else ():
             standing &= ~outcomes.wrong((attack.name, epsilon))
+            attacked = True
     for column, values in columns.items():
         for value in sorted(set(values)):
             rows = np.array([other == value for other in values])
@@ -158,11 +161,11 @@ def assess_subgroups(
                     value=value,
                     images=int(rows.sum()),
                     clean=proportion_of(outcomes.right[rows]) if enough else None,
-                    worst_case=proportion_of(standing[rows]) if enough else None,
+                    worst_case=proportion_of(standing[rows]) if enough and attacked else None,
                     sensitivity={
                         name: proportion_of(standing[rows & (labels == k)])
                         for k, name in enumerate(classes)
-                        if (rows & (labels == k)).sum() >= SMALLEST_GROUP
+                        if attacked and (rows & (labels == k)).sum() >= SMALLEST_GROUP
                     },
                 )
             )

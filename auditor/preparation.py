@@ -73,6 +73,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
         )
     preprocessing = _settle(subject, tests.images, settings, sidecar, progress)
     _check_logits(subject, tests.images)
+    _check_gradient(subject)
     return Prepared(
         subject,
         tests,
@@ -125,6 +126,18 @@ def _check_logits(subject: Subject, images: ImageSet) -> None:
             f"{subject.path} answers with probabilities, but not by a softmax at its end: the logits cannot be "
             "reached, and an attack on probabilities proves nothing. Save the model so that it ends in its logits."
         )
+
+
+def _check_gradient(subject: Subject) -> None:
+    """Refuse a model with an operation that TensorFlow cannot differentiate."""
+    image = np.zeros((1, *subject.input_shape), np.float32)
+    try:
+        subject.classifier.loss_gradient(image, np.eye(subject.outputs, dtype=np.float32)[:1])
+    except Exception as error:  # TensorFlow raises whatever it was that failed
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise BadInputError(
+            f"{subject.path} cannot be attacked: its gradient cannot be computed ({reason})."
+        ) from error
 
 
 def _settle(

@@ -165,7 +165,7 @@ class Perceptibility(_Part):
     ssim: Spread | None
     """Structural similarity, 1 for equal images."""
     unchanged: int
-    """Images first classified correctly that the attack left as they were: attempts that failed as they began."""
+    """For a single step along the gradient: images first classified correctly that it left as they were."""
 
 
 class EightBit(_Part):
@@ -256,7 +256,7 @@ class Subgroup(_Part):
     clean: Proportion | None
     """Accuracy without an attack; null where the images are too few to say."""
     worst_case: Proportion | None
-    """Accuracy under the worst case over the attacks at the headline epsilon."""
+    """Accuracy under the worst case over the attacks at the headline epsilon; null where none was run."""
     sensitivity: dict[str, Proportion]
     """By class, under that worst case; classes with too few images are left out."""
 
@@ -523,7 +523,8 @@ class AuditRecord(_Part):
     checks: list[Check] = []
     """Whether the attacks were a fair fight."""
     examples: list[Example]
-    """Pictures at the headline epsilon: the first images of each class in the order of their ids."""
+    """Pictures of the attack shown in detail, at the headline epsilon if it is bounded: the first images of each class
+    in the order of their ids that were classified correctly."""
     environment: Environment
     """Versions and machine."""
     timings: dict[str, float]

@@ -9,6 +9,7 @@ from auditor.assessment import (
     assess_attacks,
     assess_failures,
     assess_smallest_epsilon,
+    assess_subgroups,
     assess_worst_case,
 )
 from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes
@@ -135,9 +136,43 @@ def test_how_little_it_takes():
 
 
 def test_groups_widen_the_interval():
-    (small, _) = assess_worst_case(outcomes(CLEAN, cells()), PLAN, CLASSES, ["p"] * 3 + ["q"] * 3)
-    assert small.clustered.value == small.accuracy.value
-    assert (small.clustered.low, small.clustered.high) == (0.0, 1.0)
+    found = outcomes(CLEAN, cells())
+    assert assess_worst_case(found, PLAN, CLASSES, ["p"] * 3 + ["q"] * 3)[0].clustered is None
+    many = Outcomes(
+        np.tile(LABELS, 4),
+        np.tile(found.clean, (4, 1)),
+        Diagnosis.join([found.diagnosis] * 4),
+        {cell: Attacked.join([part] * 4) for cell, part in found.attacked.items()},
+        {},
+    )
+    # Pairs of images with one outcome, and each image by itself.
+    pairs = assess_worst_case(many, PLAN, CLASSES, [f"{i % 6 // 3} {i // 6} {i % 3 // 2}" for i in range(24)])[0]
+    alone = assess_worst_case(many, PLAN, CLASSES, [str(i) for i in range(24)])[0]
+    assert pairs.clustered.value == alone.clustered.value == alone.accuracy.value
+    assert pairs.clustered.high - pairs.clustered.low > alone.clustered.high - alone.clustered.low
+
+
+def test_subgroups_are_measured_apart_and_not_without_an_attack():
+    found = outcomes(CLEAN, cells())
+    many = Outcomes(
+        np.tile(LABELS, 4),
+        np.tile(found.clean, (4, 1)),
+        Diagnosis.join([found.diagnosis] * 4),
+        {cell: Attacked.join([part] * 4) for cell, part in found.attacked.items()},
+        {},
+    )
+    columns = {"site": ["A"] * 12 + ["B"] * 9 + ["C"] * 3}
+    a, b, c = assess_subgroups(many, PLAN, CLASSES, columns)
+    assert (a.images, a.clean.count, a.worst_case.count) == (12, 10, 4)
+    assert (b.clean, c.clean) == (None, None)
+    unbounded = Plan(choose(["spatial"]), (E1, E2), 4)
+    spatial = Outcomes(
+        many.labels, many.clean, many.diagnosis, {("spatial", None): Attacked.join([attacked(CLEAN)] * 4)}, {}
+    )
+    a, *_ = assess_subgroups(spatial, unbounded, CLASSES, columns)
+    assert a.clean.count == 10
+    assert a.worst_case is None
+    assert not a.sensitivity
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=6, max_size=6), min_size=6, max_size=6))

@@ -131,6 +131,11 @@ class Attack(ABC):
     role: ClassVar[Literal["attack", "probe", "remedy"]] = "attack"
 
     @property
+    def single_step(self) -> bool:
+        """Whether it takes one step along the gradient, from the image itself."""
+        return self.knowledge == "white-box" and self.sweeps and not self.pursues and not self.learns
+
+    @property
     @abstractmethod
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
         """Every parameter but epsilon, for the record."""
@@ -152,9 +157,21 @@ class Attack(ABC):
             Adversarial images of the same shape and range; a row that was not attacked as it was.
         """
 
-    def learn(self, arena: Arena, epsilon: float) -> NDArray[np.float32]:
-        """Learn from some images what `craft` needs at that epsilon."""
+    def learn(self, arena: Arena, epsilon: float | None) -> NDArray[np.float32]:
+        """Learn from some test images, drawn at random, what `craft` needs at that epsilon.
+
+        Raises:
+            Exception: of any kind, if it cannot; the attack is then reported as crashed.
+        """
         raise NotImplementedError
+
+    def won(
+        self, predicted: NDArray[np.int64], labels: NDArray[np.int64], critical: tuple[int, int] | None
+    ) -> NDArray[np.bool_]:
+        """Tell which images need no more attack, by their predicted classes, all of shape `(n,)`."""
+        del critical
+        result: NDArray[np.bool_] = predicted != labels
+        return result
 
     def budgets(self, epsilons: tuple[float, ...], headline: float) -> tuple[float | None, ...]:
         """List the values of epsilon it is measured at, None for without a bound.

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from auditor.attacks.interface import Arena
     from auditor.models.estimator import LogitsClassifier, Loss
 
-#: Makes ART's attack on an estimator, for that many images.
-Maker = "Callable[[LogitsClassifier, int], Any]"
-
 
 def pursue(
     arena: Arena,
@@ -61,7 +58,6 @@ def pursue(
             left = np.flatnonzero(standing[rows])
             candidates = np.array([trail.found.get(i, last[i]) for i in left.tolist()], np.float32)
             won = arena.errs(candidates, rows[left], target)
-            # A survivor keeps its last iterate: it shows that the attack moved it.
             adversarial[rows[left]] = candidates
             standing[rows[left[won]]] = False
     return adversarial

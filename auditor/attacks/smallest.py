@@ -25,7 +25,7 @@ class _Smallest(Attack):
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
         """Parameters of ART's class."""
-        return {"labels": "ground truth", **self.given}
+        return self.given
 
     def cost(self, epsilons: int) -> Cost:
         """It is run once for all values of epsilon."""
@@ -75,6 +75,7 @@ class CarliniL2(_Smallest):
     reference = "Carlini and Wagner 2017, arXiv:1608.04644"
     given: ClassVar = {
         "art_class": "CarliniL2Method",
+        "labels": "ground truth",
         "confidence": 0.0,
         "binary_search_steps": 3,
         "max_iter": 10,
@@ -88,7 +89,7 @@ class CarliniL2(_Smallest):
         """Run ART's `CarliniL2Method`."""
         from art.attacks.evasion import CarliniL2Method
 
-        options = {name: value for name, value in self.given.items() if name != "art_class"}
+        options = {name: value for name, value in self.given.items() if name not in ("art_class", "labels")}
         attack = CarliniL2Method(arena.estimator(), batch_size=len(rows), verbose=False, **options)
         return attack.generate(arena.images[rows], arena.targets[rows])
 
@@ -96,7 +97,7 @@ class CarliniL2(_Smallest):
 class HopSkipJump(_Smallest):
     """Walks along the decision boundary and sees nothing but the predicted class.
 
-    It starts from another image of the batch that the model takes for another class.
+    It starts from another test image, one that the model takes for another class.
     """
 
     name = "hopskipjump"
@@ -105,33 +106,39 @@ class HopSkipJump(_Smallest):
     reference = "Chen, Jordan and Wainwright 2020, arXiv:1904.02144"
     given: ClassVar = {
         "art_class": "HopSkipJump",
+        "labels": "ground truth",
         "norm": 2,
         "max_iter": 5,
         "init_eval": 20,
         "max_eval": 100,
-        "start": "the first image of the batch that the model takes for another class",
+        "start": "a test image drawn at random that the model takes for another class",
     }
     asks = Cost(forwards=450)
     subset = 8
+    learns = True
+
+    def learn(self, arena: Arena, epsilon: float | None) -> NDArray[np.float32]:
+        """Keep the first image of each predicted class, of shape `(k, h, w, c)`: where others start from."""
+        del epsilon
+        _, first = np.unique(arena.clean.argmax(axis=1), return_index=True)
+        if len(first) < 2:
+            raise ValueError("the model takes all images it could start from for one class")
+        return arena.images[np.sort(first)]
 
     def search(self, arena: Arena, rows: NDArray[np.int64]) -> Any:
         """Run ART's `HopSkipJump`."""
         from art.attacks.evasion import HopSkipJump as ArtHopSkipJump
 
+        # ART would draw its starting point from numbers that cannot be seeded.
+        starts = arena.learned
+        assert starts is not None  # noqa: S101 - the engine lets an attack learn first
+        classes = arena.estimator().predict(starts, len(starts)).argmax(axis=1)
+        own = arena.clean.argmax(axis=1)[rows]
+        chosen = starts[[int(np.flatnonzero(classes != label)[0]) for label in own]]
         attack = ArtHopSkipJump(
             arena.estimator(), norm=2, max_iter=5, init_eval=20, max_eval=100, batch_size=64, verbose=False
         )
-        predicted = arena.clean.argmax(axis=1)
-        results = arena.images[rows].copy()
-        for place, row in enumerate(rows.tolist()):
-            others = np.flatnonzero(predicted != predicted[row])
-            # ART would draw its starting point from numbers that cannot be seeded.
-            if len(others):
-                image = arena.images[row : row + 1]
-                results[place] = attack.generate(
-                    image, arena.targets[row : row + 1], x_adv_init=arena.images[others[:1]].copy()
-                )[0]
-        return results
+        return attack.generate(arena.images[rows], arena.targets[rows], x_adv_init=chosen.copy())
 
 
 ATTACKS = (DeepFool(), CarliniL2(), HopSkipJump())

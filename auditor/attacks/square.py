@@ -33,7 +33,7 @@ class Square(Attack):
             "art_class": "SquareAttack",
             "labels": "ground truth",
             "max_iter": self.steps,
-            "p_init": 0.8,
+            "p_init": "0.8, or less where such a square would not fit into the image",
             "nb_restarts": 1,
         }
 
@@ -47,12 +47,15 @@ class Square(Attack):
 
         rows = np.flatnonzero(arena.standing & arena.right)
         adversarial = arena.images.copy()
+        height, width = arena.subject.size
+        # ART's first square has this share of the image as its area, and has to leave room to be moved.
+        fitting = (min(height, width) - 1.5) ** 2 / (height * width)
         if len(rows):
             attack = SquareAttack(
                 arena.estimator(),
                 eps=epsilon,
                 max_iter=self.steps,
-                p_init=0.8,
+                p_init=min(0.8, fitting),
                 nb_restarts=1,
                 batch_size=len(rows),
                 verbose=False,

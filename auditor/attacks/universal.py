@@ -41,9 +41,11 @@ class Universal(Attack):
         """Learning is shared by all images; what is left for one is small."""
         return Cost(forwards=3 * self.rounds * epsilons / 10, gradients=self.rounds * epsilons / 10)
 
-    def learn(self, arena: Arena, epsilon: float) -> NDArray[np.float32]:
+    def learn(self, arena: Arena, epsilon: float | None) -> NDArray[np.float32]:
         """Learn the perturbation, of shape `(1, h, w, c)`."""
         from art.attacks.evasion import UniversalPerturbation
+
+        assert epsilon is not None  # noqa: S101 - it is bounded
 
         attack = UniversalPerturbation(
             arena.estimator(),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from auditor.engine.outcomes import Outcomes
     from auditor.engine.plan import Plan
 
-_NOT_RUN = "{} was not run; --suite standard runs it."
+_NOT_RUN = "What it compares was not run; --suite standard runs it."
 
 
 def check_all(outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: Sequence[str]) -> list[Check]:
@@ -35,25 +35,25 @@ def check_all(outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: 
     """
     view = _View(outcomes, plan)
     right, diagnosis = outcomes.right, outcomes.diagnosis
-    remedied = "pgd-margin" in view.names or view.ran("margin-remedy")
+    remedied = view.ran("pgd-margin") or view.ran("margin-remedy")
     checks = [
         strength.completed([(f"{n} at {epsilon_words(e)}", f.failure) for (n, e), f in view.failed.items()]),
         model.deterministic(passes, outcomes.labels[: passes.shape[1]]),
         model.finite(diagnosis.undefined, ids),
-        model.zero_gradient(diagnosis.vanished, diagnosis.blind, right, ids),
+        model.zero_gradient(diagnosis.vanished, diagnosis.blind, right, remedied, ids),
         model.saturation(leads(outcomes.clean, outcomes.labels), remedied, ids),
         strength.within_budget(
             {f"{name} at {epsilon_words(e)}": found.outside for (name, e), found in view.done.items()}, ids
         ),
         strength.unchanged(view.stuck(), ids),
     ]
-    gradient = view.union(lambda attack: attack.knowledge == "white-box")
-    checks.append(_noise(view, gradient))
+    white_box = [attack for attack in plan.attacks if attack.knowledge == "white-box"]
+    checks.append(_noise(view, view.union(white_box)))
     checks += [strength.grows(attack.name, view.won(attack.name)) for attack in view.single_steps()]
     checks += [_unbounded(view, ids), _iterative(view, ids), _converged(view, ids)]
     if iterating := [attack.name for attack in plan.attacks if attack.role == "attack" and "kept" in attack.parameters]:
         checks.append(strength.best_iterate(iterating))
-    checks += [_gradient_free(view, gradient, ids), _eight_bit(view)]
+    checks += [_gradient_free(view, white_box, ids), _eight_bit(view)]
     return checks
 
 
@@ -84,13 +84,15 @@ class _View:
             if other == name and e is not None
         }
 
-    def union(self, keep: object) -> dict[float, NDArray[np.bool_]]:
-        """Images that any attack in L-inf wins of those for which `keep` is true, by epsilon."""
+    def union(self, attacks: Sequence[Attack]) -> dict[float, NDArray[np.bool_]]:
+        """Images that any of the attacks that are bounded in L-inf wins at that epsilon or a smaller one."""
         found: dict[float, NDArray[np.bool_]] = {}
-        for attack in self.plan.attacks:
-            if attack.norm == "L-inf" and attack.role != "probe" and keep(attack):  # type: ignore[operator]
-                for e, mask in self.won(attack.name).items():
-                    found[e] = found[e] | mask if e in found else mask
+        so_far = np.zeros(len(self.outcomes.labels), dtype=bool)
+        for epsilon in self.plan.epsilons:
+            for attack in attacks:
+                if attack.norm == "L-inf" and attack.role != "probe" and epsilon in (won := self.won(attack.name)):
+                    so_far = so_far | won[epsilon]
+                    found[epsilon] = so_far
         return found
 
     def single_steps(self) -> list[Attack]:
@@ -102,10 +104,10 @@ class _View:
         ]
 
     def stuck(self) -> NDArray[np.bool_]:
-        """Correctly classified images that an attack along the gradient left as they were, at every epsilon."""
+        """Correctly classified images that a single step along the gradient left as they were, at any epsilon."""
         found = np.zeros(len(self.outcomes.labels), dtype=bool)
         for attack in self.plan.attacks:
-            if attack.role == "attack" and attack.knowledge == "white-box" and attack.sweeps and not attack.minimal:
+            if attack.single_step:
                 for e in self.won(attack.name):
                     attacked = self.done[attack.name, e]
                     found |= attacked.concerned & self.outcomes.right & (attacked.distances.linf == 0)
@@ -113,27 +115,25 @@ class _View:
 
 
 def _noise(view: _View, gradient: dict[float, NDArray[np.bool_]]) -> Check:
-    noise = view.won("noise")
+    noise = view.union([attack for attack in view.plan.attacks if attack.name == "noise"])
     if not noise or not gradient:
-        return skipped(
-            "noise-control", "Are the attacks stronger than random noise?", "more than noise", _NOT_RUN.format("Noise")
-        )
+        return skipped("noise-control", "Are the attacks stronger than random noise?", "more than noise", _NOT_RUN)
     return strength.noise_control(noise, gradient, view.outcomes.right)
 
 
 def _unbounded(view: _View, ids: Sequence[str]) -> Check:
-    found = view.done.get(("pgd-unbounded", 0.5))
-    if found is None or not found.concerned.any():
+    found, labels = view.done.get(("pgd-unbounded", 0.5)), view.outcomes.labels
+    rows = found.concerned if found else np.zeros(len(labels), dtype=bool)
+    if found is None or not (rows & view.outcomes.right).any():
         return skipped(
             "unbounded",
             "Does an attack win that may do nearly anything?",
-            "accuracy at most the share of the largest class",
-            _NOT_RUN.format("PGD"),
+            "at most the share of the largest class",
+            _NOT_RUN if found is None else "No image was classified correctly to begin with.",
         )
-    rows = found.concerned
-    labels = view.outcomes.labels[rows]
     return strength.unbounded(
-        found.predicted[rows] == labels,
+        view.outcomes.right[rows],
+        found.predicted[rows] == labels[rows],
         float(np.bincount(labels).max() / len(labels)),
         [ids[i] for i in np.flatnonzero(rows).tolist()],
     )
@@ -146,7 +146,7 @@ def _iterative(view: _View, ids: Sequence[str]) -> Check:
             "iterative",
             "Do many steps win at least as much as one?",
             "PGD at least as many as FGSM",
-            "FGSM and PGD were not both run; --suite standard runs them.",
+            _NOT_RUN,
         )
     return strength.iterative_beats_single_step(single, iterative, ids)
 
@@ -155,24 +155,25 @@ def _converged(view: _View, ids: Sequence[str]) -> Check:
     headline = view.plan.headline
     before, after = view.won("pgd"), view.won("pgd-longer")
     if headline not in before or headline not in after:
-        return skipped("converged", "Had PGD taken enough steps?", "at most 0.5 points more", _NOT_RUN.format("PGD"))
-    return strength.converged(before[headline], before[headline] | after[headline], headline, ids)
+        return skipped("converged", "Had PGD taken enough steps?", "at most 0.5 points more", _NOT_RUN)
+    return strength.converged(after[headline] & ~before[headline], headline, ids)
 
 
-def _gradient_free(view: _View, gradient: dict[float, NDArray[np.bool_]], ids: Sequence[str]) -> Check:
-    free = view.won("square")
-    shared = sorted(set(free) & set(gradient))
-    if not shared:
+def _gradient_free(view: _View, white_box: Sequence[Attack], ids: Sequence[str]) -> Check:
+    free, won = view.won("square"), view.union(white_box)
+    shared = sorted(set(free) & set(won))
+    # One step misses images that a search finds, whether gradients are masked or not.
+    if not shared or not any(attack.pursues and view.ran(attack.name) for attack in white_box if attack.sweeps):
         return skipped(
             "gradient-free",
-            "Is an attack that sees no gradient any better?",
-            "at most 0.2 points more than the white-box attacks",
-            _NOT_RUN.format("Square"),
+            "Does an attack that sees no gradient win what the others miss?",
+            "at most 0.2 points by Square alone",
+            _NOT_RUN,
         )
     rows = view.done["square", shared[0]].concerned
     return strength.gradient_free(
         {e: free[e][rows] for e in shared},
-        {e: gradient[e][rows] for e in shared},
+        {e: won[e][rows] for e in shared},
         [ids[i] for i in np.flatnonzero(rows).tolist()],
     )
 
@@ -186,7 +187,5 @@ def _eight_bit(view: _View) -> Check:
             wrong = found.concerned & (found.predicted != labels)
             undone[attack.name] = int((wrong & (found.rounded == labels)).sum()), int(wrong.sum())
     if not undone:
-        return skipped(
-            "eight-bit", "Do the adversarial images survive being stored as files?", "all", "Every attack crashed."
-        )
+        return skipped("eight-bit", "Do the adversarial images survive being stored as files?", "all", _NOT_RUN)
     return strength.eight_bit(undone, headline)

@@ -50,7 +50,11 @@ def deterministic(passes: NDArray[np.float32], labels: NDArray[np.int64]) -> Che
 
 
 def zero_gradient(
-    vanished: NDArray[np.bool_], blind: NDArray[np.bool_], right: NDArray[np.bool_], ids: Sequence[str]
+    vanished: NDArray[np.bool_],
+    blind: NDArray[np.bool_],
+    right: NDArray[np.bool_],
+    remedied: bool,
+    ids: Sequence[str],
 ) -> Check:
     """Check that the loss has a gradient (Croce and Hein 2020; Pintor et al. 2022).
 
@@ -58,6 +62,7 @@ def zero_gradient(
         vanished: the gradient of the cross-entropy is zero everywhere, of shape `(n,)`.
         blind: and so is that of the margin.
         right: the image is classified correctly.
+        remedied: whether the margin loss was attacked where the cross-entropy has no gradient.
         ids: of the images.
     """
     of = int(right.sum())
@@ -72,7 +77,11 @@ def zero_gradient(
         )
     elif lost.any():
         status = "WARN"
-        reason = "Where the cross-entropy has no gradient the margin loss was attacked as well; both are reported."
+        reason = "Where the cross-entropy has no gradient " + (
+            "the margin loss was attacked as well; both are reported."
+            if remedied
+            else "the margin loss was not attacked: what is reported there is no robustness."
+        )
     return result(
         "zero-gradient",
         "Does the loss have a gradient?",

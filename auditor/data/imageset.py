@@ -90,10 +90,11 @@ class ImageSet:
 
     @property
     def manifest_sha256(self) -> str:
-        """SHA-256 over id, class name and hash of every image: equal sets have equal manifests."""
+        """SHA-256 over id, class name, hash, group and subgroups of every image: equal sets have equal manifests."""
         digest = hashlib.sha256()
         for image in self.images:
-            line = "\0".join((image.id, self.classes[image.label], image.sha256))
+            more = [*([image.group] if image.group else []), *(part for pair in image.subgroups for part in pair)]
+            line = "\0".join((image.id, self.classes[image.label], image.sha256, *more))
             digest.update(line.encode(errors="surrogateescape") + b"\n")
         return digest.hexdigest()
 

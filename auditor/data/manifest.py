@@ -68,7 +68,7 @@ def read_manifest(path: Path, classes: Sequence[str] | None = None, progress: Pr
     seen: dict[str, int] = {}
     with (progress or Silent()).task("Reading images", len(wanted)) as advance:
         for line, row in wanted:
-            identity = row["path"]
+            identity = Path(row["path"]).as_posix()
             if identity in seen:
                 raise BadInputError(f"{path}, line {line}: {identity!r} is named in line {seen[identity]} already.")
             seen[identity] = line

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from auditor.engine.plan import Cell, Plan
     from auditor.models.subject import Subject
 
+#: Begins the failure of an attack that was not run because what it goes on from had crashed.
+_BEFORE = "not run, because what it goes on from crashed: "
+
 #: What rounding may add to a perturbation.
 _TOLERANCE = 1e-6
 
@@ -137,9 +140,9 @@ class Campaign:
         for epsilon in self._plan.budgets(attack):
             clock = time.perf_counter()
             start, before = self._before(attack, epsilon, adversarial, found)
-            won = before.predicted != self._batch.labels
+            won = attack.won(before.predicted, self._batch.labels, self._plan.critical)
             standing = concerned & ~won if attack.pursues else concerned
-            failure = found.failure or before.failure
+            failure = before.failure and _BEFORE + before.failure.removeprefix(_BEFORE)
             if not failure and standing.any():
                 try:
                     if crafted is None or not attack.minimal:

@@ -65,6 +65,8 @@ class ExampleKeeper:
             pictures: the images and the adversarial images in [0, 1]; None if their pictures lie in the folder
                 from before.
         """
+        if attacked.failure:
+            return
         labels = self._images.labels[start : start + len(clean)]
         for i in np.flatnonzero((clean.argmax(axis=1) == labels) & attacked.concerned).tolist():
             label = int(labels[i])

@@ -123,7 +123,8 @@ class Outcomes:
 def predictions_csv(images: ImageSet, outcomes: Outcomes) -> str:
     """Write the outcomes as a table with one row per image, attack and epsilon.
 
-    Rows of the images as they are have no attack. An image that an attack was not run on has no row there.
+    Rows of the images as they are have no attack. An image that an attack was not run on has no row there, nor has an
+    attack that crashed.
     """
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
@@ -141,6 +142,7 @@ def _rows(images: ImageSet, outcomes: Outcomes) -> Iterator[list[object]]:
     cells += [
         (name, "" if epsilon is None else epsilon, found.logits, found)
         for (name, epsilon), found in outcomes.attacked.items()
+        if not found.failure
     ]
     for attack, epsilon, logits, found in cells:
         predicted, confidence = logits.argmax(axis=1), confidences(logits)

@@ -109,9 +109,17 @@ def choose(names: Sequence[str]) -> tuple[Attack, ...]:
     chosen = [ATTACKS[name] for name in names]
     if "pgd" in names:
         chosen += [EVERY["pgd-unbounded"], EVERY["pgd-longer"]]
-    gradient = [attack for attack in chosen if attack.knowledge == "white-box" and attack.sweeps and not attack.minimal]
-    if gradient and "pgd-margin" not in names:
-        chosen.append(Remedy(gradient[0].name))
+    # The remedy stands in for the first attack along the gradient, in the same norm and on every image.
+    everyone = np.zeros(1, dtype=np.int64)
+    followed = [
+        attack.name
+        for attack in chosen
+        if (attack.knowledge, attack.norm, attack.sweeps, attack.minimal, attack.role)
+        == ("white-box", "L-inf", True, False, "attack")
+        and attack.concerns(everyone, None).all()
+    ]
+    if followed and "pgd-margin" not in names:
+        chosen.append(Remedy(followed[0]))
     return tuple(chosen)
 
 

@@ -112,14 +112,20 @@ def _learn(
 ) -> Mapping[Cell, NDArray[np.float32] | str]:
     """Let the attacks that learn do so, from images drawn at random; the reason where one crashes."""
     learned: dict[Cell, NDArray[np.float32] | str] = {}
-    students = [(attack, epsilon) for attack, epsilon in plan.cells if attack.learns and epsilon is not None]
+    # An attack that looks for the smallest perturbation runs once, at the first of its budgets.
+    students = [
+        (attack, epsilon)
+        for attack in plan.attacks
+        if attack.learns
+        for epsilon in plan.budgets(attack)[: 1 if attack.minimal else None]
+    ]
     if not students:
         return learned
     generator = np.random.default_rng(plan.seed)
     rows = np.sort(generator.permutation(len(images))[: plan.batch_size])
     pixels = np.concatenate([images.pixels(subject.size, subject.channels, i, i + 1) for i in rows.tolist()])
     batch = Batch(subject, unit(pixels), images.labels[rows], len(images))
-    with listener.task("Learning a universal perturbation", len(students)) as advance:
+    with listener.task("Preparing attacks", len(students)) as advance:
         for attack, epsilon in students:
             campaign = Campaign(batch, plan, {}, batch.clean)
             try:

@@ -79,18 +79,33 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Es
     )
 
 
-def cluster_bootstrap(hits: NDArray[np.bool_], groups: Sequence[str], seed: int = 0, draws: int = 2000) -> Estimate:
+#: Fewer groups than this bear no interval.
+FEWEST_GROUPS = 10
+
+
+def cluster_bootstrap(
+    hits: NDArray[np.bool_], groups: Sequence[str], seed: int = 0, draws: int = 2000
+) -> Estimate | None:
     """Share of true values with a percentile interval that draws whole groups (Field and Welsh 2007).
 
-    Images of one patient or lesion are alike: an interval that takes them for independent is too narrow.
+    Images of one patient or lesion are alike: an interval that takes them for independent is too narrow. Where all or
+    none are true no draw differs from another: there it is Clopper and Pearson's, of the number of groups.
 
     Args:
         hits: of shape `(n,)`, n at least 1.
         groups: the group of each.
         seed: of the draws.
         draws: number of bootstrap samples.
+
+    Returns:
+        The share, or None where there are fewer than `FEWEST_GROUPS` groups.
     """
-    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < FEWEST_GROUPS:
+        return None
+    if hits.all() or not hits.any():
+        exact = proportion(len(names) if hits.all() else 0, len(names))
+        return Estimate(value=exact.value, low=exact.low, high=exact.high)
     counts, sizes = np.bincount(index, hits), np.bincount(index)
     generator = np.random.default_rng(seed)
     shares = np.empty(draws)

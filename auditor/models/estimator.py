@@ -30,10 +30,11 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
     """ART's TensorFlow classifier over the logits of a model.
 
     It differs from its parent where that is slow or wrong for an audit: gradients are compiled; the loss is
-    summed and not averaged, so that an image's gradient does not depend on the others of its batch; the
-    cross-entropy keeps its direction where the model is confident; and nothing is computed twice: the last
-    gradient is kept, because that of a single-step attack is the same at every epsilon, and so are the logits
-    of images asked before, because ART's attacks ask again and again. `logits` alone never answers from memory.
+    summed and not averaged, so that an image's gradient does not depend on the others of its batch; gradients are
+    scaled image by image, so that a small one is not lost; the cross-entropy keeps its direction where the model
+    is confident; and nothing is computed twice: the last gradient is kept, because that of a single-step attack is
+    the same at every epsilon, and so are the logits of images asked before, because ART's attacks ask again and
+    again. `logits` alone never answers from memory.
 
     Args:
         forward: from images in [0, 1], a tensor of shape `(n, h, w, c)`, to logits of shape `(n, C)`.
@@ -74,7 +75,11 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
                     tape.watch(x)
                     answer = tf.cast(forward(x), tf.float32)
                     value = losses[loss](y, answer)
-                return tape.gradient(value, x, unconnected_gradients="zero"), answer
+                found = tape.gradient(value, x, unconnected_gradients="zero")
+                # Attacks take the direction alone; the squares of a small gradient would be lost in float32.
+                largest = tf.reduce_max(tf.abs(found), axis=(1, 2, 3), keepdims=True)
+                scaled = found if loss == "score" else tf.where(largest > 0, found / largest, found)
+                return scaled, answer
 
             return gradient
 
@@ -112,7 +117,7 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
     def loss_gradient(
         self, x: NDArray[np.float32], y: NDArray[np.float32], training_mode: bool = False, **kwargs: Any
     ) -> NDArray[np.float32]:
-        """Gradient of the loss of each image by the image.
+        """Gradient of the loss of each image by the image, scaled so that its largest value is 1.
 
         Args:
             x: images in [0, 1] of shape `(n, h, w, c)`.

@@ -126,6 +126,10 @@ class Subject:
 
         model = keras.models.clone_model(self.model, clone_function=coarse, recursive=True)
         model.set_weights(self.model.get_weights())
+        for layer in model._flatten_layers():
+            # A Normalization computes with what it made of its weights, not with the weights.
+            if hasattr(layer, "finalize_state"):
+                layer.finalize_state()
         return model
 
     def predict_with(self, mode: Mode, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -135,7 +135,9 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
     attacks: dict[str, list[tuple[float, Estimate]]] = {}
     for attack in record.attacks:
         if attack.epsilon is not None and attack.norm == "L-inf":
-            attacks.setdefault(attack.name, []).append((attack.epsilon, attack.accuracy))
+            # A curve over other images than the rest says so.
+            some = f" ({attack.images} images)" if attack.images < record.clean.images else ""
+            attacks.setdefault(attack.name + some, []).append((attack.epsilon, attack.accuracy))
     if not attacks:
         return Markup("")
     if len(attacks) > 1:
@@ -169,7 +171,7 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
     clean = record.clean.accuracy
     legend = [*attacks, "worst case"] if attacks else []
     for place, name in enumerate(legend):
-        left, row = 48 + 148 * (place % 4), 302 + 20 * (place // 4)
+        left, row = 30 + 153 * (place % 4), 302 + 20 * (place // 4)
         colour = "attack" if name == "worst case" else _SERIES[place % len(_SERIES)]
         dash = "" if name == "worst case" or place < len(_SERIES) else "5 3"
         canvas.line([(left, row - 4), (left + 20, row - 4)], colour, 2.4 if name == "worst case" else 1.5, dash)
@@ -185,7 +187,6 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
     for epsilon, accuracy in main:
         canvas.dot(x(epsilon), frame.y(accuracy.value), "attack", 3.5)
         above = accuracy.high + 0.09 < 1 and not attacks
-        # Below the worst case there is no other attack to write over.
         base = frame.y(accuracy.high) - 7 if above else min(frame.y(accuracy.low) + 16, frame.lower - 4)
         if attacks and frame.y(accuracy.value) > frame.lower - 24:
             base = frame.y(accuracy.high) - 7

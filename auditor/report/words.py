@@ -99,7 +99,7 @@ def headline(record: AuditRecord) -> list[str]:
         lost = worst.images - worst.accuracy.count
         sentences.append(
             f"When no value of an image may change by more than {epsilon_255(worst.epsilon)} of 255 steps (epsilon "
-            f"{epsilon_words(worst.epsilon)}), the worst of {len(worst.attacks)} attacks on each image leaves "
+            f"{epsilon_words(worst.epsilon)}), the worst on each image of up to {len(worst.attacks)} attacks leaves "
             f"{percent(worst.accuracy.value)} correct: {lost:,} of {worst.images:,} images are classified wrongly."
         )
         sentences += _worst_direction(record, worst)
@@ -124,16 +124,23 @@ def _single(record: AuditRecord, attack: AttackResult) -> list[str]:
     wrong = attack.accuracy.of - attack.accuracy.count
     name = record.critical or max(attack.flips, key=lambda key: attack.flips[key].count)
     true, predicted = direction_parts(name, record.model.classes)
-    bound = (
-        f"When no value of an image may change by more than {epsilon_255(attack.epsilon)} of 255 steps (epsilon "
-        f"{epsilon_words(attack.epsilon)}), the"
-        if attack.epsilon is not None
-        else "The"
-    )
+    if attack.epsilon is None:
+        bound = "The"
+    elif attack.norm == "L-inf":
+        bound = (
+            f"When no value of an image may change by more than {epsilon_255(attack.epsilon)} of 255 steps (epsilon "
+            f"{epsilon_words(attack.epsilon)}), the"
+        )
+    else:
+        bound = (
+            f"With a perturbation of at most {attack.radius:.3g} in {attack.norm}, the length of a change of every "
+            f"value by {epsilon_words(attack.epsilon)}, the"
+        )
     title = attack.title if attack.title[:2].isupper() else attack.title[0].lower() + attack.title[1:]
     sentences = [
         f"{bound} attack “{title}” leaves {percent(attack.accuracy.value)} correct: {wrong:,} of "
-        f"{attack.accuracy.of:,} images are classified wrongly."
+        f"{attack.accuracy.of:,} images {'it was run on ' if attack.images < clean.images else ''}"
+        "are classified wrongly."
     ]
     if name in attack.flips and name in clean.flips:
         sentences.append(

@@ -1,5 +1,7 @@
 """Every attack on the small model: it keeps to its rules, and it does what it is for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import arena
@@ -27,7 +29,7 @@ def craft(name, subject, batch, **more):
     field = arena(subject, images, targets, critical=(1, 0), **more)
     attack = EVERY[name]
     if attack.learns:
-        field = arena(subject, images, targets, learned=attack.learn(field, EPSILON))
+        field = replace(field, learned=attack.learn(field, EPSILON))
     return field, attack.craft(field, EPSILON)
 
 
@@ -91,6 +93,36 @@ def test_the_targeted_attack_concerns_the_true_class_of_the_critical_error():
     assert ATTACKS["pgd-targeted"].concerns(labels, (1, 0)).tolist() == [False, True, True, False]
     assert not ATTACKS["pgd-targeted"].concerns(labels, None).any()
     assert ATTACKS["pgd"].concerns(labels, (1, 0)).all()
+
+
+def test_a_targeted_attack_has_won_at_its_target_alone():
+    predicted, labels = np.array([0, 1, 2]), np.zeros(3, dtype=np.int64)
+    assert ATTACKS["pgd-targeted"].won(predicted, labels, (0, 2)).tolist() == [False, False, True]
+    assert ATTACKS["pgd"].won(predicted, labels, (0, 2)).tolist() == [False, True, True]
+
+
+def test_hopskipjump_has_to_have_somewhere_to_start(subject, eight):
+    images, targets = eight
+    predicted = subject.classifier.predict(images).argmax(axis=1)
+    alike = predicted == predicted[0]
+    with pytest.raises(ValueError, match="for one class"):
+        ATTACKS["hopskipjump"].learn(arena(subject, images[alike], targets[alike]), None)
+
+
+@pytest.mark.parametrize("size", [(8, 24), (24, 8), (3, 3), (2, 9)])
+def test_square_fits_into_any_image(size, tmp_path):
+    import keras
+
+    from auditor.models.subject import load
+
+    keras.Sequential([keras.Input((*size, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]).save(
+        tmp_path / "m.keras"
+    )
+    subject = load(tmp_path / "m.keras")
+    images = np.random.default_rng(0).random((6, *size, 3), dtype=np.float32)
+    targets = np.eye(2, dtype=np.float32)[subject.classifier.predict(images).argmax(axis=1)]
+    found = ATTACKS["square"].craft(arena(subject, images, targets), 0.1)
+    assert 0 < np.abs(found - images).max() <= 0.1 + 1e-6
 
 
 def test_the_radius_in_l2_is_the_length_of_a_change_of_every_value():

@@ -137,7 +137,7 @@ def test_hidden_gradients_are_inconclusive(audited_model, make):
 
 
 def test_square_unmasks_hidden_gradients(audited_model):
-    record = audited_model(quantised, ("fgsm", "square"))[0].record
+    record = audited_model(quantised, ("fgsm", "pgd", "square"))[0].record
     assert outcome(record)["gradient-free"] == "FAIL"
 
 

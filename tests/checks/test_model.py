@@ -43,18 +43,19 @@ def test_no_answer_every_time_is_the_same_answer():
 
 def test_a_gradient_that_vanishes_is_a_warning_and_one_that_stays_away_a_failure():
     right = np.ones(4, dtype=bool)
-    assert model.zero_gradient(mask(), mask(), right, IDS).status == "PASS"
-    found = model.zero_gradient(mask(1, 3), mask(), right, IDS)
+    assert model.zero_gradient(mask(), mask(), right, True, IDS).status == "PASS"
+    found = model.zero_gradient(mask(1, 3), mask(), right, True, IDS)
     assert (found.status, found.images) == ("WARN", ["b", "d"])
-    assert model.zero_gradient(mask(1), mask(1), right, IDS).status == "FAIL"
+    assert "was not attacked" in model.zero_gradient(mask(1), mask(), right, False, IDS).reason
+    assert model.zero_gradient(mask(1), mask(1), right, True, IDS).status == "FAIL"
     # On an image that is wrong from the start nothing depends.
-    assert model.zero_gradient(mask(1), mask(1), ~mask(1), IDS).status == "PASS"
+    assert model.zero_gradient(mask(1), mask(1), ~mask(1), True, IDS).status == "PASS"
 
 
 def test_one_blind_image_in_a_hundred_may_be():
     right, ids = np.ones(200, dtype=bool), [str(i) for i in range(200)]
-    assert model.zero_gradient(mask(0, 1, n=200), mask(0, 1, n=200), right, ids).status == "WARN"
-    assert model.zero_gradient(mask(0, 1, 2, n=200), mask(0, 1, 2, n=200), right, ids).status == "FAIL"
+    assert model.zero_gradient(mask(0, 1, n=200), mask(0, 1, n=200), right, True, ids).status == "WARN"
+    assert model.zero_gradient(mask(0, 1, 2, n=200), mask(0, 1, 2, n=200), right, True, ids).status == "FAIL"
 
 
 def test_saturation_begins_where_float32_knows_a_softmax_as_one():

@@ -62,11 +62,17 @@ def test_a_fall_within_its_interval_is_no_reversal():
 
 
 def test_an_unbounded_attack_has_to_win():
-    assert strength.unbounded(first(0), 0.5, IDS).status == "PASS"
-    assert strength.unbounded(first(50), 0.5, IDS).status == "PASS"
-    found = strength.unbounded(first(51), 0.5, IDS)
+    assert strength.unbounded(ALL, first(0), 0.5, IDS).status == "PASS"
+    assert strength.unbounded(ALL, first(50), 0.5, IDS).status == "PASS"
+    found = strength.unbounded(ALL, first(51), 0.5, IDS)
     assert found.status == "FAIL"
     assert len(found.images) == 51
+
+
+def test_a_model_that_guesses_does_not_pass_without_having_been_attacked():
+    # Right on the largest class alone, before and after.
+    assert strength.unbounded(first(88), first(88), 0.88, IDS).status == "FAIL"
+    assert strength.unbounded(first(88), first(0), 0.88, IDS).status == "PASS"
 
 
 def test_many_steps_win_what_one_step_wins():
@@ -80,18 +86,23 @@ def test_many_steps_win_what_one_step_wins():
 )
 def test_twice_the_steps_win_at_most_half_a_point(more, n, status):
     ids = [str(i) for i in range(n)]
-    found = strength.converged(first(20, n), first(20 + more, n), E2, ids)
+    found = strength.converged(first(20 + more, n) & ~first(20, n), E2, ids)
     assert found.status == status
     assert found.images == ids[20 : 20 + more]
 
 
 @pytest.mark.parametrize(
-    ("free", "n", "status"), [(40, 100, "PASS"), (41, 100, "FAIL"), (41, 1000, "PASS"), (43, 1000, "FAIL")]
+    ("free", "n", "status"), [(40, 100, "PASS"), (41, 100, "FAIL"), (42, 1000, "PASS"), (43, 1000, "FAIL")]
 )
-def test_an_attack_without_gradients_is_no_better(free, n, status):
+def test_an_attack_without_gradients_wins_nothing_by_itself(free, n, status):
     found = strength.gradient_free({E1: first(free, n)}, {E1: first(40, n)}, [str(i) for i in range(n)])
     assert found.status == status
     assert (found.status == "FAIL") == bool(found.images)
+
+
+def test_what_one_attack_wins_is_not_set_off_by_what_another_wins():
+    found = strength.gradient_free({E1: first(2)}, {E1: ~first(2)}, IDS)
+    assert (found.status, found.images) == ("FAIL", ["0", "1"])
 
 
 def test_rounding_and_crashes():

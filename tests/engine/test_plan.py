@@ -50,6 +50,9 @@ def test_checks_bring_what_they_need():
 
 def test_the_remedy_follows_the_first_attack_along_the_gradient():
     assert choose(["noise", "square", "apgd", "fgsm"])[-1].follows == "apgd"
+    # Not one in another norm, nor one that is meant for some images only.
+    assert choose(["fgm-l2", "pgd-targeted", "fgsm"])[-1].follows == "fgsm"
+    assert [attack.name for attack in choose(["fgm-l2"])] == ["fgm-l2"]
 
 
 def test_every_suite_holds_the_one_before():

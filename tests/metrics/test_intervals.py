@@ -133,6 +133,15 @@ def test_cluster_bootstrap_of_like_images_has_the_design_effect():
     assert cluster_bootstrap(hits, [str(i // 4) for i in range(200)]) == found
 
 
+def test_cluster_bootstrap_does_not_collapse_and_needs_some_groups():
+    groups = [str(i // 4) for i in range(80)]
+    # None of twenty patients: Clopper and Pearson's 16.8% (Newcombe 1998, Table I).
+    found = cluster_bootstrap(np.zeros(80, dtype=bool), groups)
+    assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0.1684), abs=1e-4)
+    assert cluster_bootstrap(np.ones(80, dtype=bool), groups).low == pytest.approx(1 - 0.1684, abs=1e-4)
+    assert cluster_bootstrap(np.arange(80) < 9, [str(i % 9) for i in range(80)]) is None
+
+
 def test_bootstrap_of_a_mean_is_the_normal_interval():
     values = np.random.default_rng(1).normal(size=400)
 

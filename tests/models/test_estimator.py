@@ -73,5 +73,20 @@ def test_the_gradient_points_the_right_way_however_confident_the_model(lead, cla
     assert np.allclose(found / np.abs(found).max(), expected / np.abs(expected).max(), atol=1e-3)
 
 
+def test_a_gradient_too_small_to_be_squared_keeps_its_direction():
+    # In L2 ART squares the gradient: below 1e-23 nothing would be left of it in float32.
+    weights = np.random.default_rng(1).normal(size=(48, 2)).astype(np.float32)
+
+    def forward(images):
+        return tf.reshape(images, (-1, 48)) @ weights + np.array([70, 0], np.float32)
+
+    classifier = LogitsClassifier(forward, 2, (4, 4, 3))
+    x = np.full((1, 4, 4, 3), 0.5, np.float32)
+    from art.attacks.evasion import FastGradientMethod
+
+    found = FastGradientMethod(classifier, norm=2, eps=0.5, eps_step=0.5).generate(x, np.eye(2, dtype=np.float32)[:1])
+    assert np.linalg.norm(found - x) == pytest.approx(0.5, rel=1e-3)
+
+
 def test_no_images_have_no_logits(subject):
     assert subject.classifier.predict(np.empty((0, 32, 32, 3), np.float32)).shape == (0, 2)
