@@ -13,7 +13,7 @@ import numpy as np
 from auditor.attacks import Arena, Attack
 from auditor.engine.outcomes import Attacked, Diagnosis
 from auditor.metrics.classification import SATURATED, leads
-from auditor.metrics.perceptibility import distances, unmoved
+from auditor.metrics.perceptibility import Originals, unmoved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Begins the failure of an attack that was not run because what it goes on from had crashed.
 _BEFORE = "not run, because what it goes on from crashed: "
+
+#: What float32 may make of half a step of an 8-bit image.
+_HALF = 1e-3
 
 #: What rounding may add to a perturbation.
 _TOLERANCE = 1e-6
@@ -112,6 +115,7 @@ class Campaign:
             clean.argmax(axis=1),
             np.zeros(len(clean), dtype=bool),
         )
+        self._originals = Originals(batch.images)
         # What another attack of the plan starts from.
         self._followed: dict[Cell, tuple[NDArray[np.float32], Attacked]] = {}
 
@@ -222,24 +226,24 @@ class Campaign:
         moved = before.distances
         if len(rows):
             logits[rows] = self._ask(images, labels)
-            rounded[rows] = self._rounded(images, labels, logits[rows])
+            rounded[rows] = self._rounded(images, rows).argmax(axis=1)
             outside[rows] = self._outside(attack, epsilon, adversarial)[rows]
-            moved = moved.put(rows, distances(self._batch.images[rows], images))
+            moved = moved.put(rows, self._originals.distances(images, rows))
         return Attacked(logits, moved, concerned, rounded, outside, failure)
 
     def _ask(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         return settled(self._batch.subject.classifier.predict(images, self._plan.batch_size), labels)
 
-    def _rounded(
-        self, images: NDArray[np.float32], labels: NDArray[np.int64], logits: NDArray[np.float32]
-    ) -> NDArray[np.int64]:
-        """Predicted classes of images rounded to 8 bits; the model is only asked where that changes them."""
-        pixels = (images * 255).round() / np.float32(255)
-        differ = np.flatnonzero(np.abs(pixels - images).reshape(len(images), -1).max(axis=1) > _TOLERANCE)
-        predicted: NDArray[np.int64] = logits.argmax(axis=1)
-        if len(differ):
-            predicted[differ] = self._ask(pixels[differ], labels[differ]).argmax(axis=1)
-        return predicted
+    def _rounded(self, images: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits of images rounded to 8 bits; the model is only asked where that changes them."""
+        originals = self._batch.images[rows]
+        steps = (images - originals) * 255
+        # The originals have 8 bits. A half step goes back to them: forward it would leave its budget.
+        whole = np.sign(steps) * np.ceil(np.abs(steps) - 0.5 - _HALF)
+        # Where nothing is lost the image stands as it was made, and its answer is known.
+        kept = (np.abs(steps - whole) <= _HALF).reshape(len(rows), -1).all(axis=1)
+        pixels = np.where(kept[:, None, None, None], images, originals + whole / np.float32(255))
+        return self._ask(np.clip(pixels, 0, 1).astype(np.float32), self._batch.labels[rows])
 
     def _outside(self, attack: Attack, epsilon: float | None, adversarial: NDArray[np.float32]) -> NDArray[np.bool_]:
         flat = adversarial.reshape(len(adversarial), -1)

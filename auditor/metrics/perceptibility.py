@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,53 +48,67 @@ class Distances:
         return replaced
 
 
-def distances(images: NDArray[np.float32], adversarial: NDArray[np.float32]) -> Distances:
-    """Measure how far adversarial images are from their originals.
+class Originals:
+    """Images that adversarial versions are measured against, again and again.
+
+    Structural similarity is Wang et al.'s (2004, with their window and constants), written out for the difference d of
+    two images: with cov(x, y) = var(x) + cov(x, d), all that a version needs is three blurs of something small, for
+    which float32 will do; what concerns the original alone is computed once, in float64. A blur is two products with
+    a banded matrix. TensorFlow's own takes about a third of a prediction by VGG-19.
 
     Args:
         images: shape `(n, height, width, channels)`, values in [0, 1].
-        adversarial: the same shape and range.
     """
-    change = (adversarial.astype(np.float64) - images).reshape(len(images), -1)
-    mse = (change**2).mean(axis=1)
-    with np.errstate(divide="ignore"):
-        psnr = -10 * np.log10(mse)
-    return Distances(
-        linf=np.abs(change).max(axis=1),
-        l2=np.linalg.norm(change, axis=1),
-        psnr=psnr,
-        ssim=structural_similarity(images, adversarial),
-    )
 
+    def __init__(self, images: NDArray[np.float32]) -> None:
+        self._images = images
+        height, width = images.shape[1:3]
+        self._rows, self._columns = _window(height, min(height, width)), _window(width, min(height, width)).T
+        planes = _planes(images).astype(np.float64)
+        self._mean = self._blur(planes)
+        self._variance = self._blur(planes * planes) - self._mean**2
 
-def structural_similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean structural similarity of images in [0, 1] (Wang et al. 2004, with their window and constants).
+    def distances(self, adversarial: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> Distances:
+        """Measure how far adversarial images are from their originals.
 
-    Written out as two products with a banded matrix for each blur, because it is measured for every image at
-    every epsilon: TensorFlow's own takes about a third of a prediction by VGG-19.
+        Args:
+            adversarial: shape `(k, height, width, channels)`, values in [0, 1].
+            rows: which of the images they were made from, of shape `(k,)`; default all, in order.
+        """
+        which = np.arange(len(self._images)) if rows is None else rows
+        change = adversarial - self._images[which]
+        flat = change.reshape(len(change), -1).astype(np.float64)
+        with np.errstate(divide="ignore"):
+            psnr = -10 * np.log10((flat**2).mean(axis=1))
+        return Distances(
+            linf=np.abs(flat).max(axis=1),
+            l2=np.linalg.norm(flat, axis=1),
+            psnr=psnr,
+            ssim=self._similarity(change, which),
+        )
 
-    Args:
-        first: shape `(n, height, width, channels)`.
-        second: the same shape.
+    def _similarity(self, change: NDArray[np.float32], which: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Mean over the places where the window fits, and over the channels, of shape `(k,)`."""
+        d, x = _planes(change), _planes(self._images[which])
+        mean_x, variance_x = self._mean[which], self._variance[which]
+        mean_d = self._blur(d)
+        mean_y = mean_x + mean_d
+        with_d = self._blur(x * d) - mean_x * mean_d
+        variance_y = variance_x + 2 * with_d + self._blur(d * d) - mean_d**2
+        luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+        structure = (2 * (variance_x + with_d) + 0.03**2) / (variance_x + variance_y + 0.03**2)
+        result: NDArray[np.float64] = (luminance * structure).mean(axis=(1, 2, 3), dtype=np.float64)
+        return result
 
-    Returns:
-        Array of shape `(n,)`: the mean over the places where the window fits, and over the channels.
-    """
-    height, width = first.shape[1:3]
-    rows, columns = _window(height, min(height, width)), _window(width, min(height, width)).T
-    # One plane a channel: the blur is then two large products.
-    x, y = (np.moveaxis(images, 3, 1).astype(np.float64) for images in (first, second))
-
-    def blur(planes: NDArray[np.float64]) -> NDArray[np.float64]:
-        blurred: NDArray[np.float64] = rows @ planes @ columns
+    def _blur(self, planes: NDArray[Any]) -> NDArray[Any]:
+        kind = planes.dtype
+        blurred: NDArray[Any] = self._rows.astype(kind) @ planes @ self._columns.astype(kind)
         return blurred
 
-    mean_x, mean_y = blur(x), blur(y)
-    variances = blur(x * x + y * y) - mean_x**2 - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    result: NDArray[np.float64] = (luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2)).mean(axis=(1, 2, 3))
-    return result
+
+def _planes(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One plane a channel: a blur is then two large products."""
+    return np.ascontiguousarray(np.moveaxis(images, 3, 1))
 
 
 def _window(size: int, smallest: int) -> NDArray[np.float64]:

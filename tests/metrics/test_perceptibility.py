@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from auditor.metrics.perceptibility import Distances, distances, structural_similarity, summarise, unmoved
+from auditor.metrics.perceptibility import Distances, Originals, summarise, unmoved
+
+
+def distances(x, y):
+    return Originals(x).distances(y)
+
+
+def structural_similarity(x, y):
+    return distances(x, y).ssim
 
 
 def images(n=3, size=20, channels=3):
@@ -56,8 +64,8 @@ def test_similarity_of_one_window_is_its_definition():
     mx, my = (w * x).sum(), (w * y).sum()
     vx, vy, c = (w * (x - mx) ** 2).sum(), (w * (y - my) ** 2).sum(), (w * (x - mx) * (y - my)).sum()
     expected = (2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
-    assert structural_similarity(x[None], y[None]) == pytest.approx([expected], abs=1e-9)
-    assert structural_similarity(x[None], x[None]).tolist() == [1.0]
+    assert structural_similarity(x[None], y[None]) == pytest.approx([expected], abs=1e-6)
+    assert structural_similarity(x[None], x[None]) == pytest.approx([1.0], abs=1e-12)
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (11, 3), (64, 1)])
@@ -65,3 +73,34 @@ def test_small_and_grey_images_have_a_similarity(size, channels):
     x = images(2, size, channels)
     found = distances(x, np.clip(x + 0.02, 0, 1).astype(np.float32))
     assert ((found.ssim > 0.5) & (found.ssim < 1)).all()
+
+
+def test_a_version_of_some_images_is_measured_against_those():
+    x = images(4)
+    y = np.clip(x + np.random.default_rng(1).normal(0, 0.05, x.shape), 0, 1).astype(np.float32)
+    whole, some = Originals(x).distances(y), Originals(x).distances(y[[3, 1]], np.array([3, 1]))
+    assert some.ssim == pytest.approx(whole.ssim[[3, 1]], abs=1e-9)
+    assert some.l2.tolist() == whole.l2[[3, 1]].tolist()
+
+
+def test_a_small_change_is_told_from_none():
+    x = images(2)
+    found = distances(x, x + np.float32(0.5 / 255) * np.sign(x - 0.5))
+    # One less the similarity, by Wang's formula in float64.
+    exact = 1 - reference(x.astype(np.float64), x + np.float64(np.float32(0.5 / 255)) * np.sign(x - 0.5))
+    assert 1 - found.ssim == pytest.approx(exact, rel=1e-3)
+
+
+def reference(x, y):
+    """Structural similarity in float64, blur by blur."""
+    g = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    g /= g.sum()
+
+    def blur(z):
+        for axis in (1, 2):
+            z = np.apply_along_axis(np.convolve, axis, z, g, "valid")
+        return z
+
+    mx, my = blur(x), blur(y)
+    vx, vy, c = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my
+    return ((2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))).mean(axis=(1, 2, 3))
