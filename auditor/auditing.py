@@ -11,6 +11,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from auditor.assessment import (
     assess_worst_case,
 )
 from auditor.attacks import ATTACKS, SUITES, suite
-from auditor.checks import check_all, verdict
+from auditor.checks import check_all
 from auditor.data.folder import class_folders
 from auditor.data.images import unit
 from auditor.data.manifest import is_manifest
@@ -42,6 +43,7 @@ from auditor.engine.run import USUAL, estimates, run
 from auditor.environment import describe, has_bfloat16, now
 from auditor.errors import AuditInterrupted, BadInputError
 from auditor.files import make_folder, write_text
+from auditor.judgement import verdict
 from auditor.metrics.classification import direction
 from auditor.preparation import Prepared, prepare
 from auditor.record import FILE_NAME, AuditInfo, AuditRecord
@@ -179,8 +181,9 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
     checks = check_all(outcomes, plan, repetition.passes, [image.id for image in images.images])
     clean = assess_clean(outcomes, images.classes)
     worst = assess_worst_case(outcomes, plan, images.classes, images.groups)
+    attacks = assess_attacks(outcomes, plan, images.classes, math.prod(prepared.subject.input_shape))
     record = AuditRecord(
-        verdict=verdict(checks),
+        verdict=verdict(settings.policy, clean, attacks, worst, checks, datetime.now(UTC).date()),
         audit=AuditInfo(
             id=header.id,
             status="finished",
@@ -197,7 +200,7 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
         headline_epsilon=plan.headline,
         critical=direction(*settings.critical) if settings.critical else None,
         clean=clean,
-        attacks=assess_attacks(outcomes, plan, images.classes, math.prod(prepared.subject.input_shape)),
+        attacks=attacks,
         worst_case=worst,
         smallest_epsilon=assess_smallest_epsilon(worst, clean.accuracy.count),
         subgroups=assess_subgroups(outcomes, plan, images.classes, images.subgroups),
@@ -234,11 +237,15 @@ def estimate(model: Path, data: Path, settings: AuditSettings, progress: Progres
 def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress) -> tuple[Prepared, Plan]:
     if unknown := [name for name in settings.attacks if name not in ATTACKS]:
         raise BadInputError(f"There is no attack named {', '.join(unknown)}; there are {', '.join(ATTACKS)}.")
+    if settings.policy:
+        settings.policy.check_plan(settings.attacks, settings.epsilons)
     # The cheapest error first: loading a model takes a while.
     if not is_manifest(data):
         class_folders(data / "test" if has_part(data, "test") else data)
     prepared = prepare(model, data, settings, progress)
     subject, names = prepared.subject, settings.attacks
+    if settings.policy:
+        settings.policy.check_classes(prepared.tests.images.classes)
     if "pgd-targeted" in names and not settings.critical:
         progress.say("pgd-targeted is left out: name the critical error with --critical, for example malignant:benign.")
         names = tuple(name for name in names if name != "pgd-targeted")
@@ -306,6 +313,8 @@ def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
         words.append(f"--classes={line.getvalue()}")
     if settings.critical:
         words.append(f"--critical={':'.join(settings.critical)}")
+    if settings.policy:
+        words.append(f"--policy={settings.policy.file}")
     if settings.seed:
         words.append(f"--seed={settings.seed}")
     if plan.coarse or settings.precision:

@@ -461,6 +461,21 @@ class DataInfo(_Part):
     """How images were brought to the input size."""
 
 
+class Judged(_Part):
+    """One criterion and what became of it."""
+
+    name: str
+    """Of the criterion."""
+    asked: str
+    """What it asks, in words."""
+    observed: str
+    """The figure with its 95% interval."""
+    status: Literal["PASS", "FAIL", "WAIVED", "NOT TESTED"]
+    """The outcome."""
+    note: str
+    """A waiver, or why it was not tested."""
+
+
 class Verdict(_Part):
     """The outcome in one word."""
 
@@ -468,6 +483,8 @@ class Verdict(_Part):
     """`NONE` where no criteria were set."""
     reasons: list[str]
     """Why, in words."""
+    criteria: list[Judged] = []
+    """The criteria one by one; empty where none were set."""
 
 
 class Environment(_Part):

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from auditor.policy import Policy
+
 #: Names of the ways of preprocessing; `auditor.models.preprocessing` says what each does.
 PreprocessingName = Literal["unit", "raw", "tf", "caffe", "torch"]
 
@@ -46,6 +48,8 @@ class AuditSettings(_Settings):
     """Of every random choice."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
     """Images in a batch; None to choose by the size of the input and the free memory."""
+    policy: Policy | None = None
+    """Acceptance criteria, declared before the audit."""
     requested_by: str | None = None
     """Who asked for the audit, for the report."""
     responsible: str | None = None

@@ -10,7 +10,6 @@ from auditor.checks import model, strength
 from auditor.checks.result import skipped
 from auditor.epsilon import epsilon_words
 from auditor.metrics.classification import leads
-from auditor.record import Check, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from auditor.attacks import Attack
     from auditor.engine.outcomes import Outcomes
     from auditor.engine.plan import Plan
+    from auditor.record import Check
 
 _NOT_RUN = "What it compares was not run; --suite standard runs it."
 
@@ -55,13 +55,6 @@ def check_all(outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: 
         checks.append(strength.best_iterate(iterating))
     checks += [_gradient_free(view, white_box, ids), _eight_bit(view)]
     return checks
-
-
-def verdict(checks: Sequence[Check]) -> Verdict:
-    """Judge an audit without criteria: inconclusive where a check says that an attack may have failed."""
-    if serious := [check for check in checks if check.status in ("FAIL", "ERROR")]:
-        return Verdict(status="INCONCLUSIVE", reasons=[f"{check.title} {check.reason}" for check in serious])
-    return Verdict(status="NONE", reasons=["No acceptance criteria were set before this audit."])
 
 
 class _View:

@@ -53,8 +53,8 @@ def cli(state: dict[str, bool], debug: bool) -> None:
     medaudit train data/ -o model.h5     train the paper's VGG-19
     medaudit run model.h5 data/          audit it: HTML, PDF and JSON
 
-    Exit codes: 0 finished, 2 bad usage or input, 3 inconclusive (a check says that an attack may have failed),
-    70 internal error, 130 interrupted.
+    Exit codes: 0 finished, 1 a criterion of the policy failed, 2 bad usage or input, 3 inconclusive (a check says
+    that an attack may have failed), 70 internal error, 130 interrupted.
     """  # noqa: D301 - \b is click's mark for a paragraph to leave as it is
     state["debug"] = debug
 

@@ -13,7 +13,11 @@ from auditor.api import audit, forecast, resume
 from auditor.attacks import SUITES, suite
 from auditor.cli.summary import print_forecast, print_summary
 from auditor.cli.terminal import TerminalProgress, say_reports, settings_of
+from auditor.policy import read_policy
 from auditor.settings import AuditSettings, PreprocessingName
+
+#: Exit code of an audit that a criterion of its policy fails.
+FAILED = 1
 
 #: Exit code of an audit whose own checks say that an attack may have failed.
 INCONCLUSIVE = 3
@@ -112,6 +116,12 @@ def parse_critical(context: click.Context, option: click.Parameter, text: str | 
 @click.option(
     "--batch-size", type=int, metavar="N", help="Images in a batch.  [default: by input size and free memory]"
 )
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path),
+    help="TOML file of acceptance criteria; the verdict and the exit code follow from them.",
+)
 @click.option("--requested-by", metavar="TEXT", help="Who asked for the audit; printed in the report.")
 @click.option("--responsible", metavar="TEXT", help="Name and role of the responsible person; printed in the report.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would take, and do nothing.")
@@ -132,6 +142,7 @@ def command(
     eps: tuple[float, ...] | None,
     attacks: tuple[str, ...],
     chosen_suite: str | None,
+    policy_file: Path | None,
     dry_run: bool,
     unfinished: Path | None,
     **options: object,
@@ -144,7 +155,8 @@ def command(
     (patient or lesion), split (of which test is used) and subgroup_NAME.
 
     Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and DATA are only needed where they were moved.
-    Exit code 3 says that a check of the attacks failed: the figures are no evidence of robustness.
+    Exit code 1 says that a criterion of the policy failed; 3 that a check of the attacks did: then the figures are no
+    evidence of robustness.
     """
     progress = TerminalProgress()
     if unfinished:
@@ -158,15 +170,15 @@ def command(
         if chosen_suite:
             members = suite(chosen_suite)
             attacks = (*members, *(name for name in attacks if name not in members))
-        settings = settings_of(AuditSettings, epsilons=eps, attacks=attacks or None, **options)
+        policy = read_policy(policy_file) if policy_file else None
+        settings = settings_of(AuditSettings, epsilons=eps, attacks=attacks or None, policy=policy, **options)
         if dry_run:
             print_forecast(forecast(model, data, settings, progress=progress))
             return
         result = audit(model, data, output, settings, progress=progress)
     print_summary(result.record)
     say_reports(result.reports)
-    if result.record.verdict.status == "INCONCLUSIVE":
-        context.exit(INCONCLUSIVE)
+    context.exit({"FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}.get(result.record.verdict.status, 0))
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -52,11 +52,7 @@ def print_summary(record: AuditRecord) -> None:
     console.print()
     for sentence in headline(record):
         console.print(printable(sentence))
-    for check in record.checks:
-        if check.status not in ("PASS", "SKIPPED"):
-            console.print(printable(f"{check.status} {check.name}: {check.figure}. {check.reason}"))
-    if record.verdict.status == "INCONCLUSIVE":
-        console.print("INCONCLUSIVE: the figures above may be too good.", style="bold")
+    _print_verdict(record, console)
     if record.data.skipped:
         console.print(f"{len(record.data.skipped)} files could not be read and were left out:")
         for file in record.data.skipped[:10]:
@@ -64,6 +60,22 @@ def print_summary(record: AuditRecord) -> None:
         if len(record.data.skipped) > 10:
             console.print("  and more; all are listed in the report.")
     console.print()
+
+
+def _print_verdict(record: AuditRecord, console: Console) -> None:
+    """Print the checks that say something, the criteria, and the verdict."""
+    for check in record.checks:
+        if check.status not in ("PASS", "SKIPPED"):
+            console.print(printable(f"{check.status} {check.name}: {check.figure}. {check.reason}"))
+    for criterion in record.verdict.criteria:
+        note = f" ({criterion.note})" if criterion.note else ""
+        console.print(
+            printable(f"{criterion.status} {criterion.name}: {criterion.asked}; observed {criterion.observed}{note}")
+        )
+    if record.verdict.status == "INCONCLUSIVE":
+        console.print("INCONCLUSIVE: the figures above may be too good.", style="bold")
+    elif record.verdict.status != "NONE":
+        console.print(record.verdict.status, style="bold")
 
 
 def print_forecast(plan: Forecast) -> None:

@@ -106,7 +106,8 @@ def _robust(record: AuditRecord) -> Evidence:
 
 def _criteria(record: AuditRecord) -> Evidence:
     if record.verdict.status in ("PASS", "FAIL"):
-        return Evidence(f"verdict {record.verdict.status}", "Identity")
+        met = sum(item.status == "PASS" for item in record.verdict.criteria)
+        return Evidence(f"{record.verdict.status}: {met} of {len(record.verdict.criteria)} criteria met", "Verdict")
     return Evidence(gap="no criteria were set before the audit")
 
 

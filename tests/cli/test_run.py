@@ -105,6 +105,37 @@ def test_a_targeted_attack_without_a_target_is_left_out_and_told(capsys, trained
     assert "--critical" in err
 
 
+@pytest.mark.parametrize(("bound", "code", "status"), [("0.0", 0, "PASS"), ("0.999", 1, "FAIL")])
+def test_a_policy_decides_the_verdict_and_the_exit_code(capsys, trained, data, tmp_path, bound, code, status):
+    policy = tmp_path / "p.toml"
+    policy.write_text(
+        f'name = "<b>p"\n[[criteria]]\nname = "c"\nfigure = "accuracy"\nattack = "none"\nat_least = {bound}\n'
+    )
+    found, out, err = medaudit(
+        capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--eps", "2/255", "--policy", policy
+    )
+    assert found == code, err
+    record = read_record(tmp_path / "audit")
+    assert record.verdict.status == status
+    assert f"{status} c: accuracy without an attack" in " ".join(out.split())
+    assert record.audit.config.policy.sha256
+    assert "--policy=p.toml" in record.audit.command
+    page = (tmp_path / "audit" / "report.html").read_text()
+    assert "&lt;b&gt;p" in page
+    assert record.audit.config.policy.sha256 in page
+
+
+def test_an_impossible_policy_is_an_error_before_any_work(capsys, trained, data, tmp_path):
+    policy = tmp_path / "p.toml"
+    policy.write_text(
+        'name = "p"\n[[criteria]]\nname = "c"\nfigure = "accuracy"\nattack = "pgd"\nepsilon = 0.1\nat_least = 1\n'
+    )
+    code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--policy", policy)
+    assert code == 2
+    assert "asks for the attack 'pgd', which is not run" in " ".join(err.split())
+    assert not (tmp_path / "audit").exists()
+
+
 def test_attacks_are_listed(capsys):
     code, out, _ = medaudit(capsys, "attacks")
     assert code == 0

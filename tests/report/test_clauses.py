@@ -41,4 +41,4 @@ def test_the_report_prints_every_clause_and_links_what_it_names(thorough):
     page = thorough.reports.html.read_text()
     for clause in clause_map(thorough.record):
         assert clause.clauses in page
-    assert page.count('<a href="#s7">section 7</a>') >= 5
+    assert page.count('<a href="#s8">section 8</a>') >= 5
