@@ -65,8 +65,10 @@ class Originals:
         height, width = images.shape[1:3]
         self._rows, self._columns = _window(height, min(height, width)), _window(width, min(height, width)).T
         planes = _planes(images).astype(np.float64)
-        self._mean = self._blur(planes)
-        self._variance = self._blur(planes * planes) - self._mean**2
+        mean = self._blur(planes)
+        # A variance is a difference of nearly equal numbers: it is rounded once it is taken.
+        self._mean = mean.astype(np.float32)
+        self._variance = (self._blur(planes * planes) - mean**2).astype(np.float32)
 
     def distances(self, adversarial: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> Distances:
         """Measure how far adversarial images are from their originals.
