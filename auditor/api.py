@@ -101,7 +101,8 @@ def audit(
 
     Args:
         model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits.
-        data: folder with one folder of test images per class, or with such a folder named `test`.
+        data: folder with one folder of test images per class, or with such a folder named `test`; or a CSV file, as
+            `auditor.data.manifest.read_manifest` reads it.
         output: the audit's folder, new or empty; default `audits/<model>-<UTC time>`.
         settings: the options; default a sweep of FGSM.
         progress: told of the work.

@@ -438,7 +438,7 @@ class DataInfo(_Part):
     """What it was tested on."""
 
     path: str
-    """Name of the folder."""
+    """Name of the folder or CSV file."""
     split: Literal["test folder", "manifest", "recorded split", "all images"]
     """How the test images were chosen."""
     manifest_sha256: str

@@ -252,13 +252,15 @@ def eight_bit(undone: Mapping[str, tuple[int, int]], epsilon: float) -> Check:
         undone: by attack, wrong answers that rounding undoes, and wrong answers.
         epsilon: at which they were.
     """
-    lost = any(count for count, _ in undone.values())
+    lost = {name: found for name, found in undone.items() if found[0]}
+    others = sum(of for name, (_, of) in undone.items() if name not in lost)
     return result(
         "eight-bit",
         "Do the adversarial images survive being stored as files?",
         "WARN" if lost else "PASS",
         f"at {epsilon_words(epsilon)} rounding to 8 bits undoes "
-        + ", ".join(f"{count} of {of} wrong answers of {name}" for name, (count, of) in undone.items()),
+        + "".join(f"{count} of {of} wrong answers of {name}, " for name, (count, of) in lost.items())
+        + f"none of {others} of {'the other attacks' if lost else 'any attack'}",
         "none",
         "A perturbation that dies in rounding is no threat to stored files; both accuracies are given."
         if lost

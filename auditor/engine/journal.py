@@ -47,7 +47,7 @@ class Header(BaseModel):
     model: str
     """Path of the model."""
     data: str
-    """Path of the data folder."""
+    """Path of the data folder or CSV file."""
     settings: AuditSettings
     """The options."""
     batch_size: int
