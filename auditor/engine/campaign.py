@@ -99,7 +99,7 @@ class Campaign:
         self,
         batch: Batch,
         plan: Plan,
-        learned: Mapping[Cell, NDArray[np.float32] | str],
+        learned: Mapping[Cell, NDArray[np.float32] | str | None],
         clean: NDArray[np.float32],
         diagnosis: Diagnosis | None = None,
     ) -> None:

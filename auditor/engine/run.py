@@ -109,9 +109,9 @@ def estimates(plan: Plan, speed: Speed, quick: Speed, images: int, standing: flo
 
 def _learn(
     subject: Subject, images: ImageSet, plan: Plan, listener: Progress
-) -> Mapping[Cell, NDArray[np.float32] | str]:
+) -> Mapping[Cell, NDArray[np.float32] | str | None]:
     """Let the attacks that learn do so, from images drawn at random; the reason where one crashes."""
-    learned: dict[Cell, NDArray[np.float32] | str] = {}
+    learned: dict[Cell, NDArray[np.float32] | str | None] = {}
     # An attack that looks for the smallest perturbation runs once, at the first of its budgets.
     students = [
         (attack, epsilon)
@@ -144,7 +144,7 @@ def _work(
     clock: Clock,
     advance: Callable[[float, str, float | None], None],
     keeper: ExampleKeeper,
-    learned: Mapping[Cell, NDArray[np.float32] | str],
+    learned: Mapping[Cell, NDArray[np.float32] | str | None],
 ) -> Outcomes:
     """Carry out a plan on one batch."""
     began = time.perf_counter()
