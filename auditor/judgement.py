@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from auditor.policy import CLEAN, WORST
 from auditor.record import Judged, Verdict
@@ -66,30 +66,23 @@ def _judge(
     worst_case: Sequence[WorstCase],
     today: date,
 ) -> Judged:
+    def judged(observed: str, status: Literal["PASS", "FAIL", "WAIVED", "NOT TESTED"], note: str = "") -> Judged:
+        return Judged(name=criterion.name, asked=criterion.asked, observed=observed, status=status, note=note)
+
     found = _figure(criterion, clean, attacks, worst_case)
     if found is None:
-        why = "the attack crashed, or no image bears this figure"
-        return Judged(name=criterion.name, asked=criterion.asked, observed="–", status="NOT TESTED", note=why)
+        return judged("–", "NOT TESTED", "the attack crashed, or no image bears this figure")
     value, low, high = found
     observed = f"{value:.4g} [{low:.4g}, {high:.4g}]"
-    met = low >= criterion.at_least if criterion.at_least is not None else high <= (criterion.at_most or 0.0)
-    if met:
-        return Judged(name=criterion.name, asked=criterion.asked, observed=observed, status="PASS", note="")
-    for waiver in policy.waivers:
-        if waiver.criterion == criterion.name:
-            words = f"{waiver.reason} ({waiver.owner}, until {waiver.expires.isoformat()})"
-            if today <= waiver.expires:
-                return Judged(
-                    name=criterion.name, asked=criterion.asked, observed=observed, status="WAIVED", note=words
-                )
-            return Judged(
-                name=criterion.name,
-                asked=criterion.asked,
-                observed=observed,
-                status="FAIL",
-                note=f"the waiver has expired: {words}",
-            )
-    return Judged(name=criterion.name, asked=criterion.asked, observed=observed, status="FAIL", note="")
+    if low >= criterion.at_least if criterion.at_least is not None else high <= (criterion.at_most or 0.0):
+        return judged(observed, "PASS")
+    waiver = next((waiver for waiver in policy.waivers if waiver.criterion == criterion.name), None)
+    if waiver is None:
+        return judged(observed, "FAIL")
+    words = f"{waiver.reason} ({waiver.owner}, until {waiver.expires.isoformat()})"
+    if today <= waiver.expires:
+        return judged(observed, "WAIVED", words)
+    return judged(observed, "FAIL", f"the waiver has expired: {words}")
 
 
 def _figure(

@@ -3,11 +3,15 @@
 import h5py
 import numpy as np
 import pytest
+from conftest import arena
 
 from auditor import AuditSettings, TrainingSettings, audit, train
+from auditor.attacks import ATTACKS
 from auditor.data.folder import read_folder
-from auditor.data.split import stratified
+from auditor.data.images import unit
+from auditor.data.split import find_test_set, stratified
 from auditor.models import vgg19
+from auditor.models.subject import load
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +43,36 @@ def test_the_weight_file_fills_the_base(weights):
             assert np.array_equal(bias, file[name][name]["bias:0"])
 
 
-def test_both_parts_of_the_paper_at_a_small_size(images, weights, tmp_path):
+@pytest.fixture(scope="module")
+def small(images, weights, tmp_path_factory):
+    """The paper's model at 32x32, trained on 200 real images."""
     settings = TrainingSettings(
         weights=str(weights), image_size=32, per_class=100, epochs=8, rotated_copies=1, learning_rate=1e-3, seed=1
     )
-    trained = train(images, tmp_path / "small.h5", settings)
-    assert trained.sidecar.test.accuracy.of == 60
+    return train(images, tmp_path_factory.mktemp("real") / "small.h5", settings)
+
+
+def test_both_parts_of_the_paper_at_a_small_size(images, small, tmp_path):
+    assert small.sidecar.test.accuracy.of == 60
     # Well above chance: the lower bound of the interval, not the estimate.
-    assert trained.sidecar.test.accuracy.low > 0.5
-    record = audit(trained.model, images, tmp_path / "audit", AuditSettings(critical=("malignant", "benign"))).record
+    assert small.sidecar.test.accuracy.low > 0.5
+    record = audit(small.model, images, tmp_path / "audit", AuditSettings(critical=("malignant", "benign"))).record
     assert record.data.split == "recorded split"
     assert record.data.images == 60
-    assert record.clean.confusion_matrix == trained.sidecar.test.confusion_matrix
+    assert record.clean.confusion_matrix == small.sidecar.test.confusion_matrix
     assert min(attack.accuracy.value for attack in record.attacks) < record.clean.accuracy.low
+
+
+def test_bfloat16_first_is_on_no_real_image_weaker(images, small):
+    found = find_test_set(images, None, small.sidecar.split).images
+    subject = load(small.model)
+    pixels, targets = unit(found.pixels((32, 32), 3, 0, len(found))), np.eye(2, dtype=np.float32)[found.labels]
+
+    def wrong(coarse):
+        adversarial = ATTACKS["pgd"].craft(arena(subject, pixels, targets, coarse=coarse), 0.5 / 255)
+        return subject.classifier.logits(adversarial, 60).argmax(axis=1) != found.labels
+
+    plain, mixed = wrong(False), wrong(True)
+    assert not (plain & ~mixed).any()
+    clean = subject.classifier.logits(pixels, 60).argmax(axis=1) != found.labels
+    assert clean.sum() < plain.sum() < 60
