@@ -18,6 +18,7 @@ def test_the_record_keeps_the_contract(audited):
     assert written["verdict"] == {
         "status": "NONE",
         "reasons": ["No acceptance criteria were set before this audit."],
+        "criteria": [],
     }
     promised = {
         "audit": {"id", "status", "started", "finished", "tool_version", "command", "seed", "config"},
