@@ -35,9 +35,13 @@ def test_the_record_keeps_the_contract(audited):
     for attack in written["attacks"]:
         assert {
             "name", "norm", "epsilon", "epsilon_255", "knowledge", "parameters", "images", "accuracy", "accuracy_drop",
-            "success_rate", "confusion_matrix", "classification_report", "flips", "perceptibility",
+            "success_rate", "confusion_matrix", "classification_report", "flips", "perceptibility", "eight_bit",
         } <= set(attack)  # fmt: skip
         assert set(attack["perceptibility"]) >= {"linf", "l2", "psnr", "ssim"}
+    assert all({"epsilon", "accuracy", "attacks"} <= set(worst) for worst in written["worst_case"])
+    assert all({"name", "status", "figure", "threshold", "reason", "images"} <= set(c) for c in written["checks"])
+    assert written["worst_case"]
+    assert written["checks"]
     assert read_record(audited.folder) == audited.record
 
 

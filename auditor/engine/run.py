@@ -96,7 +96,7 @@ def estimates(plan: Plan, speed: Speed, quick: Speed, images: int, standing: flo
         images: number of test images.
         standing: share of its largest cost that an attack takes which leaves alone the images it has won.
     """
-    found = {"": speed.seconds(Cost(forwards=1, gradients=1))}
+    found = {"": speed.seconds(Cost(gradients=1))}
     for attack in plan.attacks:
         share = 0 if attack.role == "remedy" else min(1.0, (attack.subset or images) / images)
         cost = plan.cost_of(attack)
@@ -148,10 +148,11 @@ def _work(
 ) -> Outcomes:
     """Carry out a plan on one batch."""
     began = time.perf_counter()
+    # The gradients first: their pass answers for the images as they are.
+    diagnosis = diagnose(batch)
     clean = batch.clean
     clock.done("", len(clean), time.perf_counter() - began)
     seconds = {"clean": time.perf_counter() - began, "craft": 0.0, "judge": 0.0}
-    diagnosis = diagnose(batch)
     advance(*clock.tick(""))
     campaign = Campaign(batch, plan, learned, clean, diagnosis)
     attacked = {}

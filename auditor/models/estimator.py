@@ -104,7 +104,7 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
         """Logits for the attacks, as `logits` gives them; images asked since `forget` are answered from memory."""
         del training_mode, kwargs
         x = np.ascontiguousarray(x, dtype=np.float32)
-        names = [blake2b(image, digest_size=16).digest() for image in x]
+        names = _names(x)
         new = [i for i, name in enumerate(names) if name not in self._answers]
         for i, answer in zip(new, self.logits(x[new], batch_size), strict=True):
             self._answers[names[i]] = answer
@@ -133,7 +133,11 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
         if self._trail:
             return self._trail.gradient(x, y)
         if self._last is None or not (np.array_equal(self._last[0], x) and np.array_equal(self._last[1], y)):
-            self._last = (x.copy(), y.copy(), self._gradient(x, y)[0].numpy())
+            gradient, answers = (part.numpy() for part in self._gradient(x, y))
+            self._last = (x.copy(), y.copy(), gradient)
+            # The pass that gives the gradient gives the logits: they need no pass of their own.
+            for name, answer in zip(_names(x), answers, strict=True):
+                self._answers.setdefault(name, answer)
         return self._last[2]
 
     def class_gradient(
@@ -213,6 +217,11 @@ class Trail:
         lead = leads(logits, self._labels[rows])
         fooled: NDArray[np.bool_] = lead < -self._slack * np.abs(logits).max(axis=1)
         return fooled if self._target is None else fooled & (logits.argmax(axis=1) == self._target)
+
+
+def _names(images: NDArray[np.float32]) -> list[bytes]:
+    """A short name of each image that equal images share."""
+    return [blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images, np.float32)]
 
 
 def _lead_of_others(targets: Any, logits: Any) -> Any:

@@ -27,6 +27,19 @@ def test_one_gradient_serves_every_epsilon(subject, batch, monkeypatch):
     assert not np.array_equal(first[0], first[1])
 
 
+def test_a_gradient_answers_for_its_images(subject, batch, monkeypatch):
+    images, targets = batch
+    subject.forget()
+    monkeypatch.setattr(subject.classifier, "_last", None)
+    subject.classifier.loss_gradient(images, targets)
+    alone = subject.classifier.logits(images, 20)
+    monkeypatch.setattr(subject.classifier, "_logits", None)
+    assert np.allclose(subject.classifier.predict(images), alone, atol=1e-5)
+    subject.forget()
+    with pytest.raises(TypeError):
+        subject.classifier.predict(images)
+
+
 def test_a_smaller_batch_compiles_nothing_new(subject, batch):
     images, targets = batch
     subject.classifier.logits(images, 8)
