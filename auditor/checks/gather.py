@@ -62,7 +62,6 @@ class _View:
 
     def __init__(self, outcomes: Outcomes, plan: Plan) -> None:
         self.outcomes, self.plan = outcomes, plan
-        self.names = [attack.name for attack in plan.attacks]
         self.done = {cell: found for cell, found in outcomes.attacked.items() if not found.failure}
         self.failed = {cell: found for cell, found in outcomes.attacked.items() if found.failure}
 

@@ -91,8 +91,7 @@ class Campaign:
         batch: the images.
         plan: what to do.
         learned: what the attacks that learn have learned, or why they could not.
-        clean: logits of the images as they are.
-        diagnosis: of their gradients.
+        diagnosis: of the gradients at the images as they are.
     """
 
     def __init__(
@@ -100,10 +99,10 @@ class Campaign:
         batch: Batch,
         plan: Plan,
         learned: Mapping[Cell, NDArray[np.float32] | str | None],
-        clean: NDArray[np.float32],
         diagnosis: Diagnosis | None = None,
     ) -> None:
-        self._batch, self._plan, self._learned, self._clean = batch, plan, learned, clean
+        self._batch, self._plan, self._learned, self._clean = batch, plan, learned, batch.clean
+        clean = batch.clean
         # Where the gradient of the cross-entropy is no guide.
         self._needy = leads(clean, batch.labels) > SATURATED
         if diagnosis:

@@ -127,7 +127,7 @@ def _learn(
     batch = Batch(subject, unit(pixels), images.labels[rows], len(images))
     with listener.task("Preparing attacks", len(students)) as advance:
         for attack, epsilon in students:
-            campaign = Campaign(batch, plan, {}, batch.clean)
+            campaign = Campaign(batch, plan, {})
             try:
                 learned[attack.name, epsilon] = attack.learn(campaign.arena(attack, epsilon), epsilon)
             except Exception as error:  # noqa: BLE001 - an attack that crashes is reported, and the rest goes on
@@ -154,7 +154,7 @@ def _work(
     clock.done("", len(clean), time.perf_counter() - began)
     seconds = {"clean": time.perf_counter() - began, "craft": 0.0, "judge": 0.0}
     advance(*clock.tick(""))
-    campaign = Campaign(batch, plan, learned, clean, diagnosis)
+    campaign = Campaign(batch, plan, learned, diagnosis)
     attacked = {}
     for attack in plan.attacks:
         since = time.perf_counter()

@@ -17,7 +17,7 @@ def field(subject, batch):
 
 def fight(field, names, epsilons, attack=None):
     plan = Plan(choose(names), epsilons, 20)
-    campaign = Campaign(field, plan, {}, field.clean, diagnose(field))
+    campaign = Campaign(field, plan, {}, diagnose(field))
     chosen = attack or plan.attacks[0]
     return {epsilon: (made, found) for epsilon, made, found, _ in campaign.fight(chosen, EVERYONE)}
 
@@ -68,7 +68,7 @@ def test_a_crash_is_kept_with_its_reason_and_what_follows_is_not_run(field, monk
 
     monkeypatch.setattr(type(ATTACKS["pgd"]), "craft", crash)
     plan = Plan(choose(["pgd"]), (1 / 255, 2 / 255), 20)
-    campaign = Campaign(field, plan, {}, field.clean, diagnose(field))
+    campaign = Campaign(field, plan, {}, diagnose(field))
     found = [part for attack in plan.attacks for _, _, part, _ in campaign.fight(attack, EVERYONE)]
     by_pgd, later = found[0], found[1]
     assert by_pgd.failure == "MemoryError: too much"
@@ -78,6 +78,6 @@ def test_a_crash_is_kept_with_its_reason_and_what_follows_is_not_run(field, monk
 
 def test_an_attack_that_could_not_learn_has_crashed(field):
     plan = Plan(choose(["universal"]), (1 / 255,), 20)
-    campaign = Campaign(field, plan, {("universal", 1 / 255): "ValueError: no"}, field.clean)
+    campaign = Campaign(field, plan, {("universal", 1 / 255): "ValueError: no"})
     (_, _, found, _) = next(iter(campaign.fight(plan.attacks[0], EVERYONE)))
     assert found.failure == "RuntimeError: ValueError: no"
