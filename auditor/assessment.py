@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from auditor.attacks import Attack
-    from auditor.engine.outcomes import Outcomes
+    from auditor.engine.outcomes import Answers
     from auditor.engine.plan import Plan
 
 #: Fewer images than this tell nothing of a subgroup.
 SMALLEST_GROUP = 10
 
 
-def assess_clean(outcomes: Outcomes, classes: Sequence[str]) -> CleanResult:
+def assess_clean(outcomes: Answers, classes: Sequence[str]) -> CleanResult:
     """Measure the predictions on the images as they are."""
     return CleanResult(**dict(performance(outcomes.labels, outcomes.clean, classes)))
 
 
-def assess_attacks(outcomes: Outcomes, plan: Plan, classes: Sequence[str], values: int) -> list[AttackResult]:
+def assess_attacks(outcomes: Answers, plan: Plan, classes: Sequence[str], values: int) -> list[AttackResult]:
     """Measure every attack of the plan that ran, at every epsilon; those of the checks are left to the checks.
 
     Args:
@@ -55,7 +55,7 @@ def assess_attacks(outcomes: Outcomes, plan: Plan, classes: Sequence[str], value
     ]
 
 
-def assess_failures(outcomes: Outcomes) -> list[AttackFailure]:
+def assess_failures(outcomes: Answers) -> list[AttackFailure]:
     """List the attacks that crashed."""
     return [
         AttackFailure(name=name, epsilon=epsilon, reason=found.failure)
@@ -65,7 +65,7 @@ def assess_failures(outcomes: Outcomes) -> list[AttackFailure]:
 
 
 def _assess(
-    outcomes: Outcomes, attack: Attack, epsilon: float | None, classes: Sequence[str], values: int
+    outcomes: Answers, attack: Attack, epsilon: float | None, classes: Sequence[str], values: int
 ) -> AttackResult:
     found = outcomes.attacked[attack.name, epsilon]
     # Where a remedy was not needed, the result it follows stands.
@@ -96,7 +96,7 @@ def _assess(
 
 
 def assess_worst_case(
-    outcomes: Outcomes, plan: Plan, classes: Sequence[str], groups: Sequence[str] | None = None
+    outcomes: Answers, plan: Plan, classes: Sequence[str], groups: Sequence[str] | None = None
 ) -> list[WorstCase]:
     """Take the worst that any attack in L-inf did to each image at each epsilon, then the mean (Carlini et al. 2019).
 
@@ -135,7 +135,7 @@ def assess_worst_case(
 
 
 def assess_subgroups(
-    outcomes: Outcomes, plan: Plan, classes: Sequence[str], columns: Mapping[str, Sequence[str]]
+    outcomes: Answers, plan: Plan, classes: Sequence[str], columns: Mapping[str, Sequence[str]]
 ) -> list[Subgroup]:
     """Measure the images that share a value of a column, without an attack and under the worst case at the headline.
 
@@ -192,7 +192,7 @@ def assess_smallest_epsilon(worst: Sequence[WorstCase], right: int) -> SmallestE
     )
 
 
-def bounded(outcomes: Outcomes, plan: Plan, epsilon: float) -> list[Attack]:
+def bounded(outcomes: Answers, plan: Plan, epsilon: float) -> list[Attack]:
     """Attacks that ran at that epsilon in L-inf."""
     return [
         attack

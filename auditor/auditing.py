@@ -36,7 +36,6 @@ from auditor.data.split import has_part
 from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper
 from auditor.engine.journal import FOLDER, Header, Journal, read_header
-from auditor.engine.outcomes import predictions_csv
 from auditor.engine.plan import Plan, choose, critical_pair, fitting_batch_size
 from auditor.engine.repeat import repeat
 from auditor.engine.run import USUAL, estimates, run
@@ -45,6 +44,8 @@ from auditor.errors import AuditInterrupted, BadInputError
 from auditor.files import make_folder, write_text
 from auditor.judgement import verdict
 from auditor.metrics.classification import direction
+from auditor.predictions import FILE_NAME as PREDICTIONS
+from auditor.predictions import predictions_csv
 from auditor.preparation import Prepared, prepare
 from auditor.record import FILE_NAME, AuditInfo, AuditRecord
 from auditor.settings import AuditSettings
@@ -55,9 +56,6 @@ if TYPE_CHECKING:
     from auditor.models.subject import Subject
     from auditor.progress import Progress
     from auditor.record import Environment
-
-#: Name of the table of predictions in an audit's folder.
-PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def attacked(predicted, concerned=None, failure="", rounded=None):
 
 def outcomes(clean, cells):
     nobody = np.zeros(len(clean), dtype=bool)
-    return Outcomes(LABELS, logits(clean), Diagnosis(nobody, nobody, nobody), cells, {})
+    return Outcomes(LABELS, logits(clean), cells, Diagnosis(nobody, nobody, nobody), {})
 
 
 PLAN = Plan(choose(["noise", "fgsm", "square", "fgm-l2"]), (E1, E2), 4)
@@ -141,8 +141,8 @@ def test_groups_widen_the_interval():
     many = Outcomes(
         np.tile(LABELS, 4),
         np.tile(found.clean, (4, 1)),
-        Diagnosis.join([found.diagnosis] * 4),
         {cell: Attacked.join([part] * 4) for cell, part in found.attacked.items()},
+        Diagnosis.join([found.diagnosis] * 4),
         {},
     )
     # Pairs of images with one outcome, and each image by itself.
@@ -157,8 +157,8 @@ def test_subgroups_are_measured_apart_and_not_without_an_attack():
     many = Outcomes(
         np.tile(LABELS, 4),
         np.tile(found.clean, (4, 1)),
-        Diagnosis.join([found.diagnosis] * 4),
         {cell: Attacked.join([part] * 4) for cell, part in found.attacked.items()},
+        Diagnosis.join([found.diagnosis] * 4),
         {},
     )
     columns = {"site": ["A"] * 12 + ["B"] * 9 + ["C"] * 3}
@@ -167,7 +167,7 @@ def test_subgroups_are_measured_apart_and_not_without_an_attack():
     assert (b.clean, c.clean) == (None, None)
     unbounded = Plan(choose(["spatial"]), (E1, E2), 4)
     spatial = Outcomes(
-        many.labels, many.clean, many.diagnosis, {("spatial", None): Attacked.join([attacked(CLEAN)] * 4)}, {}
+        many.labels, many.clean, {("spatial", None): Attacked.join([attacked(CLEAN)] * 4)}, many.diagnosis, {}
     )
     a, *_ = assess_subgroups(spatial, unbounded, CLASSES, columns)
     assert a.clean.count == 10

@@ -117,7 +117,6 @@ class Journal:
                 return Outcomes(
                     arrays["labels"],
                     arrays["clean"],
-                    Diagnosis(*(arrays[field.name] for field in fields(Diagnosis))),
                     {
                         cell: Attacked(
                             distances=Distances(*(arrays[f"{place}.{field.name}"] for field in fields(Distances))),
@@ -126,6 +125,7 @@ class Journal:
                         )
                         for place, cell in enumerate(self._cells)
                     },
+                    Diagnosis(*(arrays[field.name] for field in fields(Diagnosis))),
                     dict(zip(_STAGES, arrays["seconds"].tolist(), strict=True)),
                 )
         except Exception:  # noqa: BLE001 - a damaged archive raises whatever its bytes happen to say

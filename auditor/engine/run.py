@@ -169,7 +169,7 @@ def _work(
         wrong = int((found.concerned & (found.predicted != batch.labels)).sum())
         advance(*clock.tick(f"{attack.name}: {wrong} of {int(found.concerned.sum())} of the batch wrong"))
     seconds["rest"] = time.perf_counter() - began - sum(seconds.values())
-    return Outcomes(batch.labels, clean, diagnosis, attacked, seconds)
+    return Outcomes(batch.labels, clean, attacked, diagnosis, seconds)
 
 
 def _one_hot(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ def part(seed=0):
     }
     logits = generator.normal(size=(3, 2)).astype(np.float32)
     diagnosis = Diagnosis(*(generator.random(3) < 0.5 for _ in range(3)))
-    return Outcomes(LABELS, logits, diagnosis, attacked, {"clean": 0.1, "craft": 0.2, "judge": 0.3, "rest": 0.4})
+    return Outcomes(LABELS, logits, attacked, diagnosis, {"clean": 0.1, "craft": 0.2, "judge": 0.3, "rest": 0.4})
 
 
 @pytest.fixture

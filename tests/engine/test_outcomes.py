@@ -1,12 +1,8 @@
-import csv
-import io
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from auditor.data.imageset import ImageSet, LabelledImage
-from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes, predictions_csv
+from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes
 from auditor.metrics.perceptibility import Distances
 
 
@@ -19,8 +15,8 @@ def outcomes(n, seed):
     return Outcomes(
         np.zeros(n, dtype=np.int64),
         logits,
-        Diagnosis(nobody, nobody, nobody),
         {("fgsm", 0.01): found},
+        Diagnosis(nobody, nobody, nobody),
         {"clean": 1.0},
     )
 
@@ -43,7 +39,7 @@ def test_the_first_failure_is_kept():
     assert len(joined.logits) == 5
 
 
-def test_only_images_an_attack_was_run_on_can_be_won_or_have_a_row():
+def test_only_images_an_attack_was_run_on_can_be_won():
     found = outcomes(3, 0)
     attacked = replace(
         found.attacked["fgsm", 0.01],
@@ -52,25 +48,3 @@ def test_only_images_an_attack_was_run_on_can_be_won_or_have_a_row():
     )
     found = replace(found, attacked={("fgsm", 0.01): attacked})
     assert found.wrong(("fgsm", 0.01)).tolist() == [True, False, False]
-    images = ImageSet(("a", "b"), tuple(LabelledImage(name, None, 0, "") for name in "xyz"))
-    rows = list(csv.DictReader(io.StringIO(predictions_csv(images, found), newline="")))
-    assert [row["id"] for row in rows if row["attack"]] == ["x", "z"]
-
-
-HOSTILE = ["=1+1/x.png", 'quote" and, comma.png', "new\nline.png", "-dash.png", "<b>.png"]
-
-
-def test_table_reads_back_and_runs_no_formula():
-    images = ImageSet(("a", "@b"), tuple(LabelledImage(name, None, 0, "") for name in HOSTILE))
-    found = outcomes(len(HOSTILE), 0)
-    rows = list(csv.DictReader(io.StringIO(predictions_csv(images, found), newline="")))
-    assert len(rows) == 2 * len(HOSTILE)
-    assert [row["id"].removeprefix("'") for row in rows[: len(HOSTILE)]] == HOSTILE
-    assert not any(value[:1] in "=+@" for row in rows for value in (row["id"], row["label"], row["predicted"]) if value)
-    assert rows[3]["id"] == "'-dash.png"
-    clean, attacked = rows[0], rows[len(HOSTILE)]
-    assert (clean["attack"], clean["linf"]) == ("", "")
-    assert (attacked["attack"], float(attacked["epsilon"])) == ("fgsm", 0.01)
-    # The text is the shortest that reads back as the same float32.
-    assert np.float32(clean["logit a"]) == found.clean[0, 0]
-    assert float(attacked["l2"]) == pytest.approx(found.attacked["fgsm", 0.01].distances.l2[0], rel=1e-15)
