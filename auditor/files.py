@@ -7,12 +7,16 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from auditor.errors import BadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def sha256_file(path: Path) -> str:
@@ -22,6 +26,30 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def read_json(path: Path, kind: type[AnyModel], what: str, holder: str) -> AnyModel:
+    """Read a JSON file into a model.
+
+    Args:
+        path: the file.
+        kind: the model.
+        what: what the file should be, for the error.
+        holder: of what its folder should be one, for the error.
+
+    Raises:
+        BadInputError: if it is missing, unreadable or no such thing; the message names the first field that is wrong.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path.parent} holds no {path.name}; give the folder of {holder}.") from error
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise BadInputError(f"{path} is no {what}: {place}: {first['msg']}.") from error
 
 
 @contextmanager

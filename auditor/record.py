@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from auditor.errors import BadInputError
+from auditor.files import read_json
 from auditor.settings import AuditSettings
 
 if TYPE_CHECKING:
@@ -554,19 +554,7 @@ def read_record(folder: Path) -> AuditRecord:
     Raises:
         BadInputError: if the folder holds none, or one that this version does not understand.
     """
-    path = folder / FILE_NAME
-    try:
-        return AuditRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BadInputError(f"{folder} holds no {FILE_NAME}; give the folder of a finished audit.") from error
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInputError(
-            f"{path} is no record of schema version {SCHEMA_VERSION}: {place}: {first['msg']}."
-        ) from error
+    return read_json(folder / FILE_NAME, AuditRecord, f"record of schema version {SCHEMA_VERSION}", "a finished audit")
 
 
 def schema() -> dict[str, object]:

@@ -20,7 +20,7 @@ from auditor.record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -139,7 +139,7 @@ def calibration(labels: Labels, logits: Logits) -> Calibration:
     """
     probabilities = softmax(logits.astype(np.float64), axis=1)
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bin_of = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    bin_of = _bin_of(confidence)
     bins = [
         ReliabilityBin(
             low=k / RELIABILITY_BINS,
@@ -149,15 +149,7 @@ def calibration(labels: Labels, logits: Logits) -> Calibration:
         )
         for k in np.unique(bin_of).tolist()
     ]
-    error = ((probabilities - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1)
-    # By bin, what each image adds to the sum of confidence less correctness: the ECE is the sum of their sizes.
-    excess = np.eye(RELIABILITY_BINS)[bin_of] * (confidence - correct)[:, None]
-
-    def both(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = np.column_stack([np.abs(weights @ excess).sum(axis=1), weights @ error])
-        result: NDArray[np.float64] = total / weights.sum(axis=1, keepdims=True)
-        return result
-
+    both = _calibration_errors(labels, logits)
     (ece, brier), (low, high) = both(np.ones((1, len(labels))))[0], bootstrap(both, len(labels))
     return Calibration(
         ece=float(ece),
@@ -166,6 +158,45 @@ def calibration(labels: Labels, logits: Logits) -> Calibration:
         brier_interval=(float(low[1]), float(high[1])),
         bins=bins,
     )
+
+
+def calibration_change(labels: Labels, before: Logits, after: Logits) -> tuple[Estimate, Estimate]:
+    """Change of ECE and of the Brier score from one model to another on the same images, with bootstrap intervals.
+
+    Args:
+        labels: ground truth of shape `(n,)`, n at least 1.
+        before: logits of the first model, of shape `(n, C)`.
+        after: logits of the second, of the same shape.
+    """
+    first, second = (_calibration_errors(labels, logits) for logits in (before, after))
+
+    def change(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return second(weights) - first(weights)
+
+    value, (low, high) = change(np.ones((1, len(labels))))[0], bootstrap(change, len(labels))
+    ece, brier = (Estimate(value=float(value[k]), low=float(low[k]), high=float(high[k])) for k in range(2))
+    return ece, brier
+
+
+def _calibration_errors(labels: Labels, logits: Logits) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """ECE and Brier score, of shape `(k, 2)`, as a function of weights of the images, of shape `(k, n)`."""
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    error = ((probabilities - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1)
+    # By bin, what each image adds to the sum of confidence less correctness: the ECE is the sum of their sizes.
+    excess = np.eye(RELIABILITY_BINS)[_bin_of(confidence)] * (confidence - correct)[:, None]
+
+    def both(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = np.column_stack([np.abs(weights @ excess).sum(axis=1), weights @ error])
+        result: NDArray[np.float64] = total / weights.sum(axis=1, keepdims=True)
+        return result
+
+    return both
+
+
+def _bin_of(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    result: NDArray[np.int64] = np.minimum((confidence * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    return result
 
 
 def _f1_scores(labels: Labels, predicted: Labels, classes: Sequence[str]) -> dict[str, Estimate]:
