@@ -15,8 +15,9 @@ from auditor.epsilon import epsilon_words
 from auditor.report.words import figure, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from auditor.comparison.record import Comparison
     from auditor.record import AuditRecord, Calibration, Estimate
     from auditor.sidecar import Epoch
 
@@ -35,6 +36,8 @@ _COLOURS = {
 }
 #: Colours of attacks beside the worst case.
 _SERIES = ("one", "two", "three", "four", "five", "six")
+#: Where no perturbation stands on an axis of epsilon.
+_NONE_X = 84.0
 _FONT = "Source Sans 3, Source Sans Pro, Noto Sans, sans-serif"
 
 
@@ -154,20 +157,7 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
         f"{'Worst case over the attacks: ' if attacks else ''}{spoken}.",
     )  # fmt: skip
     frame = _Frame(canvas, 48, 600, 16, 234)
-    frame.percent_axis()
-    low, high = math.log(epsilons[0]), math.log(epsilons[-1])
-
-    def x(epsilon: float) -> float:
-        return 150 + (440 * (math.log(epsilon) - low) / (high - low) if high > low else 220)
-
-    clean_x = 84.0
-    canvas.text(clean_x, 254, "none")
-    for epsilon in epsilons:
-        canvas.text(x(epsilon), 254, epsilon_words(epsilon))
-    canvas.text(370, 278, "epsilon, L-inf, on a logarithmic scale")
-    # The axis is broken between no perturbation and the smallest one.
-    canvas.line([(113, 228), (119, 240)], "muted")
-    canvas.line([(119, 228), (125, 240)], "muted")
+    x = _epsilon_axis(frame, epsilons)
     clean = record.clean.accuracy
     legend = [*attacks, "worst case"] if attacks else []
     for place, name in enumerate(legend):
@@ -182,7 +172,7 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
                 canvas.dot(x(epsilon), frame.y(accuracy.value), colour, 2.2)
     band = [(x(e), frame.y(a.high)) for e, a in main] + [(x(e), frame.y(a.low)) for e, a in reversed(main)]
     canvas.area(band, "attack", 0.16)
-    canvas.line([(clean_x, frame.y(clean.value)), (x(main[0][0]), frame.y(main[0][1].value))], "muted", 1, "3 3")
+    canvas.line([(_NONE_X, frame.y(clean.value)), (x(main[0][0]), frame.y(main[0][1].value))], "muted", 1, "3 3")
     canvas.line([(x(e), frame.y(a.value)) for e, a in main], "attack", 2.4)
     for epsilon, accuracy in main:
         canvas.dot(x(epsilon), frame.y(accuracy.value), "attack", 3.5)
@@ -191,10 +181,65 @@ def accuracy_by_epsilon(record: AuditRecord) -> Markup:
         if attacks and frame.y(accuracy.value) > frame.lower - 24:
             base = frame.y(accuracy.high) - 7
         canvas.text(x(epsilon), base, percent(accuracy.value), colour="ink")
-    canvas.whisker(clean_x, frame.y(clean.low), frame.y(clean.high), "clean")
-    canvas.dot(clean_x, frame.y(clean.value), "clean", 4)
-    canvas.text(clean_x, frame.y(clean.low) + 17, percent(clean.value), colour="ink")
+    canvas.whisker(_NONE_X, frame.y(clean.low), frame.y(clean.high), "clean")
+    canvas.dot(_NONE_X, frame.y(clean.value), "clean", 4)
+    canvas.text(_NONE_X, frame.y(clean.low) + 17, percent(clean.value), colour="ink")
     return canvas.svg()
+
+
+def versions_by_epsilon(comparison: Comparison) -> Markup:
+    """Robust accuracy against epsilon for each version, with 95% intervals; the accuracy without an attack at the left.
+
+    Versions stand side by side at each epsilon, so that their intervals do not hide each other.
+    """
+    versions = comparison.versions
+    epsilons = sorted({point.epsilon for version in versions for point in version.worst_case})
+    if not epsilons:
+        return Markup("")
+    spoken = " ".join(
+        f"{version.label}: {percent(version.clean.value)} without an attack"
+        + "".join(f", {percent(p.accuracy.value)} at {epsilon_words(p.epsilon)}" for p in version.worst_case)
+        + "."
+        for version in versions
+    )
+    rows = math.ceil(len(versions) / 4)
+    canvas = _Canvas(640, 290 + 20 * rows, f"Robust accuracy against epsilon, by version. {spoken}")
+    frame = _Frame(canvas, 48, 600, 16, 234)
+    x = _epsilon_axis(frame, epsilons)
+    for place, version in enumerate(versions):
+        colour = ("clean", "attack", *_SERIES)[place % (2 + len(_SERIES))]
+        aside = (place - (len(versions) - 1) / 2) * min(9.0, 36 / len(versions))
+        points = [(_NONE_X, version.clean), *((x(point.epsilon), point.accuracy) for point in version.worst_case)]
+        canvas.line([(at + aside, frame.y(share.value)) for at, share in points[1:]], colour, 2)
+        for at, share in points:
+            canvas.whisker(at + aside, frame.y(share.low), frame.y(share.high), colour)
+            canvas.dot(at + aside, frame.y(share.value), colour, 3.5)
+        left, row = 30 + 153 * (place % 4), 302 + 20 * (place // 4)
+        canvas.line([(left, row - 4), (left + 20, row - 4)], colour, 2.4)
+        name = f"{version.label}: {version.model}"
+        canvas.text(left + 26, row, name if len(name) <= 20 else name[:19] + "…", anchor="start")
+    return canvas.svg()
+
+
+def _epsilon_axis(frame: _Frame, epsilons: Sequence[float]) -> Callable[[float], float]:
+    """Draw the axes of accuracy against epsilon; returns where an epsilon stands.
+
+    The axis is logarithmic, and broken between no perturbation, which stands at `_NONE_X`, and the smallest one.
+    """
+    canvas = frame.canvas
+    frame.percent_axis()
+    low, high = math.log(epsilons[0]), math.log(epsilons[-1])
+
+    def x(epsilon: float) -> float:
+        return 150 + (440 * (math.log(epsilon) - low) / (high - low) if high > low else 220)
+
+    canvas.text(_NONE_X, 254, "none")
+    for epsilon in epsilons:
+        canvas.text(x(epsilon), 254, epsilon_words(epsilon))
+    canvas.text(370, 278, "epsilon, L-inf, on a logarithmic scale")
+    canvas.line([(113, 228), (119, 240)], "muted")
+    canvas.line([(119, 228), (125, 240)], "muted")
+    return x
 
 
 def before_and_after(record: AuditRecord, attacked: Estimate, label: str) -> Markup:

@@ -12,6 +12,7 @@ from auditor.epsilon import epsilon_words
 from auditor.report.words import arrow, counted, figure, headline_attack, headline_worst, several
 
 if TYPE_CHECKING:
+    from auditor.comparison.record import Comparison
     from auditor.record import AuditRecord
 
 
@@ -47,11 +48,11 @@ class Clause:
     evidence: Evidence
 
 
-def clause_map(record: AuditRecord) -> list[Clause]:
-    """Set the figures of a record against the clauses they serve."""
+def clause_map(record: AuditRecord, comparison: Comparison | None = None) -> list[Clause]:
+    """Set the figures of a record, and of its comparison with a baseline, against the clauses they serve."""
     robust, clean = _robust(record), Evidence(figure(record.clean.accuracy), "Performance without an attack")
     white, black = _attacks(record, "NISTAML.022", "white-box"), _attacks(record, "NISTAML.025", "black-box")
-    alone = Evidence(gap="no previous version was compared")
+    change = _change(comparison)
     limits = Evidence("stated", "Limits", "" if record.subgroups else "no subgroups are named in the data")
     data = Evidence(
         f"{record.data.images} images, manifest {record.data.manifest_sha256[:12]}…",
@@ -69,10 +70,10 @@ def clause_map(record: AuditRecord) -> list[Clause]:
         (ai_act, "Art. 15(5)", "resilience against adversarial examples", measures),
         (ai_act, "Annex IV 2(g)", "test data and metrics, signed and dated reports", data),
         (ai_act, "Annex IV 3, 4", "limits, and whether the metrics are suitable", limits),
-        (ai_act, "Annex IV 6; Art. 72", "changes over the life cycle", alone),
+        (ai_act, "Annex IV 6; Art. 72", "changes over the life cycle", change),
         (fda, "Cybersecurity in Medical Devices (2026)", "security testing", robust),
         (fda, "AI-enabled device software functions (draft 2025)", "performance and its limits", clean),
-        (fda, "PCCP (2025)", "comparison of a modified version", alone),
+        (fda, "PCCP (2025)", "comparison of a modified version", change),
         (rmf, "MEASURE 2.1, 2.3, 2.5", "test sets, metrics and performance are documented", clean),
         (rmf, "MEASURE 2.6, 3.1", "safety, and tracking over time", Evidence(gap="one audit shows no trend")),
         (rmf, "MEASURE 2.7", "security and resilience are evaluated", robust),
@@ -102,6 +103,14 @@ def _robust(record: AuditRecord) -> Evidence:
     if attack:
         return Evidence(f"{attack.name} at {epsilon_words(attack.epsilon)}: {figure(attack.accuracy)}", section, gap)
     return Evidence(gap="no attack ran to its end")
+
+
+def _change(comparison: Comparison | None) -> Evidence:
+    if not comparison:
+        return Evidence(gap="no previous version was compared")
+    pair = comparison.pairs[-1]
+    words = f"against {comparison.versions[0].audit.id}: {pair.outcome}"
+    return Evidence(words, "Against the previous version", "a change over time, not a plan for changes")
 
 
 def _criteria(record: AuditRecord) -> Evidence:

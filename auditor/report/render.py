@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
+from auditor.comparison.record import FILE_NAME as COMPARISON
+from auditor.comparison.record import read_comparison
 from auditor.epsilon import epsilon_words
 from auditor.errors import BadInputError
 from auditor.files import write_bytes, write_text
 from auditor.report import charts, words
 from auditor.report.clauses import clause_map
+from auditor.report.comparison import comparison_summary
 
 if TYPE_CHECKING:
+    from auditor.comparison.record import Comparison
     from auditor.record import AuditRecord
     from auditor.sidecar import Sidecar
+
+#: Folders of the pictures of an audit and of a comparison.
+EXAMPLES, PICTURES = "examples", "pictures"
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         BadInputError: if the folder cannot be written, or lacks a picture.
     """
     attack, worst = words.headline_attack(record), words.headline_worst(record)
+    compared = read_comparison(folder) if (folder / COMPARISON).is_file() else None
     # Page one speaks of the worst case over the attacks; where there is one attack, of that.
     several = words.several(record) and worst is not None
     hurt = worst.accuracy if worst and several else attack.accuracy if attack else None
@@ -63,13 +71,27 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         several=several,
         sentences=words.headline(record),
         directions=words.directions(record),
-        clauses=clause_map(record),
+        clauses=clause_map(record, compared),
+        compared=compared,
         curve=charts.accuracy_by_epsilon(record),
         bars=charts.before_and_after(record, hurt, f"{label} {epsilon_words(at)}") if hurt else "",
         reliability=charts.reliability(record.clean.calibration),
         attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",
     )  # fmt: skip
     return _write(page, folder / "report.html", folder / "report.pdf")
+
+
+def render_comparison(folder: Path, comparison: Comparison) -> Rendered:
+    """Draw `comparison.html`, `comparison.pdf` and `comparison.md`.
+
+    Raises:
+        BadInputError: if the folder cannot be written, or lacks a picture.
+    """
+    page = _environment(folder, PICTURES).get_template("comparison.html.j2").render(
+        c=comparison, curve=charts.versions_by_epsilon(comparison)
+    )  # fmt: skip
+    write_text(folder / "comparison.md", comparison_summary(comparison))
+    return _write(page, folder / "comparison.html", folder / "comparison.pdf")
 
 
 def render_training(model: Path, sidecar: Sidecar) -> Rendered:
@@ -87,8 +109,8 @@ def render_training(model: Path, sidecar: Sidecar) -> Rendered:
     return _write(page, model.with_suffix(".training.html"), model.with_suffix(".training.pdf"))
 
 
-def _environment(folder: Path) -> jinja2.Environment:
-    """Templates that escape every text, with the figures of `words` as filters."""
+def _environment(folder: Path, pictures: str = EXAMPLES) -> jinja2.Environment:
+    """Templates that escape every text, with the figures of `words` as filters; pictures lie in that folder."""
     root = templates_folder()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root),
@@ -99,14 +121,15 @@ def _environment(folder: Path) -> jinja2.Environment:
     )
     for function in (
         words.arrow, words.counted, epsilon_words, words.figure, words.interval, words.percent, words.points,
+        words.probability,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
 
     def picture(name: str) -> str:
         # The record may come from elsewhere: it may name pictures of its own folder and nothing else.
         path = (folder / name).resolve()
-        if not path.is_relative_to((folder / "examples").resolve()) or path.suffix != ".png" or not path.is_file():
-            raise BadInputError(f"{folder} lacks the picture {name!r} that its record names in the folder examples.")
+        if not path.is_relative_to((folder / pictures).resolve()) or path.suffix != ".png" or not path.is_file():
+            raise BadInputError(f"{folder} lacks the picture {name!r} that its record names in the folder {pictures}.")
         return _data_uri("image/png", path)
 
     def font(name: str) -> Markup:

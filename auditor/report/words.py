@@ -33,6 +33,11 @@ def figure(estimate: Estimate) -> str:
     return f"{percent(estimate.value)} {interval(estimate)}"
 
 
+def probability(value: float) -> str:
+    """p-value: `0.031`, `< 0.001`."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
 def counted(proportion: Proportion) -> str:
     """Numerator and denominator: `256 of 300`."""
     return f"{proportion.count:,} of {proportion.of:,}"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from auditor.compare.answer import answer
-from auditor.compare.record import (
+from auditor.comparison.answer import answer
+from auditor.comparison.record import (
     CalibrationChange,
     CheckChange,
     Comparison,
@@ -20,7 +20,7 @@ from auditor.compare.record import (
     Point,
     Version,
 )
-from auditor.compare.versions import check_comparable
+from auditor.comparison.versions import check_comparable
 from auditor.metrics.classification import calibration, calibration_change, confidences
 from auditor.metrics.intervals import paired_difference, proportion_of
 from auditor.metrics.paired import holm, mcnemar
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from auditor.compare.versions import Audited
+    from auditor.comparison.versions import Audited
     from auditor.engine.plan import Cell
 
 #: Adjusted p-values below this show a difference.

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from auditor.epsilon import epsilon_words
 from auditor.policy import CLEAN, WORST
-from auditor.report.words import interval, percent, points
+from auditor.report.words import interval, percent, points, probability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.compare.record import Difference, Outcome
+    from auditor.comparison.record import Difference, Outcome
 
 
 def answer(
@@ -70,11 +70,6 @@ def what(difference: Difference) -> str:
     if difference.attack == WORST:
         return f"{'robust accuracy' if difference.figure == 'accuracy' else kind + ' in the worst case'}{at}"
     return f"{kind} under {difference.attack}{at}"
-
-
-def probability(value: float) -> str:
-    """Write a p-value: `0.031`, `< 0.001`."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
 
 
 def _evidence(differences: Sequence[Difference]) -> list[str]:
