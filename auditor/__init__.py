@@ -10,7 +10,8 @@ In a few lines::
     render(result.folder)
 """
 
-from auditor.api import AuditResult, TrainResult, audit, forecast, render, resume, train
+from auditor.api import AuditResult, ComparisonResult, TrainResult, audit, compare, forecast, render, resume, train
+from auditor.comparison.record import Comparison, read_comparison
 from auditor.errors import AuditInterrupted, BadInputError, MedauditError
 from auditor.record import AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
@@ -21,11 +22,15 @@ __all__ = [
     "AuditResult",
     "AuditSettings",
     "BadInputError",
+    "Comparison",
+    "ComparisonResult",
     "MedauditError",
     "TrainResult",
     "TrainingSettings",
     "audit",
+    "compare",
     "forecast",
+    "read_comparison",
     "read_record",
     "render",
     "resume",

@@ -29,6 +29,7 @@ from auditor.assessment import (
 )
 from auditor.attacks import ATTACKS, SUITES, suite
 from auditor.checks import check_all
+from auditor.comparison.versions import Audited, data_differences, read_audit, settings_differences
 from auditor.data.folder import class_folders
 from auditor.data.images import unit
 from auditor.data.manifest import is_manifest
@@ -40,6 +41,7 @@ from auditor.engine.plan import Plan, choose, critical_pair, fitting_batch_size
 from auditor.engine.repeat import repeat
 from auditor.engine.run import USUAL, estimates, run
 from auditor.environment import describe, has_bfloat16, now
+from auditor.epsilon import exact_epsilon
 from auditor.errors import AuditInterrupted, BadInputError
 from auditor.files import make_folder, write_text
 from auditor.judgement import verdict
@@ -69,6 +71,7 @@ class Work:
         journal: what is done.
         environment: what it is done with.
         seconds: spent on preparing.
+        baseline: audit of the version to compare with, if there is one.
     """
 
     folder: Path
@@ -77,6 +80,7 @@ class Work:
     journal: Journal
     environment: Environment
     seconds: float
+    baseline: Audited | None
 
 
 @dataclass(frozen=True)
@@ -126,11 +130,21 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def begin(
-    folder: Path, model: Path, data: Path, settings: AuditSettings, identity: str, started: str, progress: Progress
+    folder: Path,
+    model: Path,
+    data: Path,
+    settings: AuditSettings,
+    identity: str,
+    started: str,
+    progress: Progress,
+    baseline: Path | None = None,
 ) -> Work:
     """Prepare an audit and begin its journal."""
     clock = time.perf_counter()
+    before = read_audit(baseline) if baseline else None
     prepared, plan = _prepare(model, data, settings, progress)
+    if before:
+        _check_baseline(before, prepared, settings)
     environment = describe(prepared.subject.precision, _crafting(plan))
     header = Header(
         id=identity,
@@ -139,10 +153,11 @@ def begin(
         data=str(data.resolve()),
         settings=settings,
         batch_size=plan.batch_size,
+        baseline=str(baseline.resolve()) if baseline else None,
         key=_key(prepared, plan, settings, environment),
     )
     journal = Journal.begin(folder, header, plan.names)
-    return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock)
+    return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock, before)
 
 
 def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progress) -> Work:
@@ -151,13 +166,14 @@ def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progre
     if (folder / FILE_NAME).is_file():
         raise BadInputError(f"The audit in {folder} is finished; `medaudit report` draws its reports again.")
     header = read_header(folder)
+    before = read_audit(Path(header.baseline)) if header.baseline else None
     make_folder(folder)
     settings = header.settings.model_copy(update={"batch_size": header.batch_size})
     prepared, plan = _prepare(model or Path(header.model), data or Path(header.data), settings, progress)
     environment = describe(prepared.subject.precision, _crafting(plan))
     journal = Journal(folder, header, plan.names)
     journal.check(_key(prepared, plan, header.settings, environment))
-    return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock)
+    return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock, before)
 
 
 def carry_out(work: Work, progress: Progress) -> AuditRecord:
@@ -213,6 +229,19 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
     write_text(work.folder / FILE_NAME, record.model_dump_json(indent=1))
     work.journal.end()
     return record
+
+
+def _check_baseline(baseline: Audited, prepared: Prepared, settings: AuditSettings) -> None:
+    """Refuse a baseline that was put to another test, before the long work."""
+    differing = [
+        *data_differences(baseline.record, prepared.data.manifest_sha256, prepared.model.classes),
+        *settings_differences(baseline.record.audit.config, settings),
+    ]
+    if differing:
+        raise BadInputError(
+            f"{baseline.folder} can be no baseline of this audit: {'; '.join(differing)}. Give the same images and "
+            "options, or leave out --baseline."
+        )
 
 
 def estimate(model: Path, data: Path, settings: AuditSettings, progress: Progress) -> Forecast:
@@ -302,7 +331,7 @@ def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
         words.append(f"--suite={whole[0]}")
     elif settings.attacks != AuditSettings().attacks:
         words += [f"--attack={name}" for name in settings.attacks]
-    words.append("--eps=" + ",".join(map(_exact, settings.epsilons)))
+    words.append("--eps=" + ",".join(map(exact_epsilon, settings.epsilons)))
     if settings.preprocessing:
         words.append(f"--preprocessing={settings.preprocessing}")
     if settings.classes:
@@ -320,9 +349,3 @@ def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
     words.append(f"--batch-size={plan.batch_size}")
     # A name that begins with a dash is no option.
     return shlex.join([*words, *(["--"] if "-" in (model[0], data[0]) else []), model, data])
-
-
-def _exact(epsilon: float) -> str:
-    """Text that reads back as the same epsilon, in steps of an 8-bit image if they are round."""
-    steps = f"{epsilon * 255:.6g}"
-    return f"{steps}/255" if float(steps) / 255 == epsilon else repr(epsilon)

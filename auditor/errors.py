@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -35,3 +37,9 @@ class AuditInterrupted(KeyboardInterrupt):
     def __init__(self, folder: Path) -> None:
         super().__init__(f"interrupted. Go on with: medaudit run --resume {shlex.quote(str(folder))}")
         self.folder = folder
+
+
+def nearest(given: str, known: Sequence[str]) -> str:
+    """Suggest the known name that is most like a wrong one, for the end of a message; empty if none is."""
+    found = difflib.get_close_matches(given, known, 1, 0.5)
+    return f" (did you mean {found[0]!r}?)" if found else ""

@@ -6,7 +6,6 @@ passes if its lower bound is.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import tomllib
 from datetime import date
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from auditor.epsilon import epsilon_words
-from auditor.errors import BadInputError
+from auditor.errors import BadInputError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +71,7 @@ class Criterion(_Part):
         kind, _, key = self.figure.partition(".")
         known = (*PLAIN, *OF_A_CLASS, "flips")
         if kind not in known:
-            raise ValueError(f"there is no figure {kind!r}{_nearest(kind, known)}")
+            raise ValueError(f"there is no figure {kind!r}{nearest(kind, known)}")
         if (kind in PLAIN) == bool(key):
             raise ValueError(f"{kind!r} is written {kind if kind in PLAIN else kind + '.CLASS'}")
         allowed = {WORST: OF_WORST, CLEAN: OF_CLEAN}.get(self.attack, known)
@@ -131,7 +130,7 @@ class Policy(_Part):
             if waiver.criterion not in names:
                 raise ValueError(
                     f"the waiver of {waiver.owner} names no criterion: {waiver.criterion!r}"
-                    f"{_nearest(waiver.criterion, names)}"
+                    f"{nearest(waiver.criterion, names)}"
                 )
         return self
 
@@ -146,7 +145,7 @@ class Policy(_Part):
             if criterion.attack not in names:
                 raise BadInputError(
                     f"The criterion {criterion.name!r} asks for the attack {criterion.attack!r}, which is not run"
-                    f"{_nearest(criterion.attack, names)}. Add it with --attack, or choose a suite that has it."
+                    f"{nearest(criterion.attack, names)}. Add it with --attack, or choose a suite that has it."
                 )
             if criterion.epsilon is not None and not any(abs(criterion.epsilon - e) < 1e-9 for e in epsilons):
                 raise BadInputError(
@@ -163,7 +162,7 @@ class Policy(_Part):
             if key and key not in known:
                 raise BadInputError(
                     f"The criterion {criterion.name!r} names {key!r}, which the model does not know"
-                    f"{_nearest(key, known)}."
+                    f"{nearest(key, known)}."
                 )
 
 
@@ -190,11 +189,6 @@ def read_policy(path: Path) -> Policy:
         if first["type"] == "extra_forbidden":
             parts: dict[str, type[_Part]] = {"criteria": Criterion, "waivers": Waiver}
             kind = parts.get(str(first["loc"][0]), Policy) if len(first["loc"]) > 1 else Policy
-            hint = _nearest(str(first["loc"][-1]), [name for name in kind.model_fields if name not in _OURS])
+            hint = nearest(str(first["loc"][-1]), [name for name in kind.model_fields if name not in _OURS])
         message = str(first["msg"]).removeprefix("Value error, ")
         raise BadInputError(f"{path}: {place}: {message}{hint}.") from error
-
-
-def _nearest(given: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(given, known, 1, 0.5)
-    return f" (did you mean {found[0]!r}?)" if found else ""

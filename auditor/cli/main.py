@@ -18,6 +18,7 @@ INTERNAL_ERROR = 70
 #: Module and short help of every command; a module is imported when its command is used.
 _COMMANDS = {
     "run": ("auditor.cli.run", "Audit a model on a folder of test images."),
+    "compare": ("auditor.cli.compare", "Compare versions of a model."),
     "train": ("auditor.cli.train", "Train the paper's VGG-19 on a folder of images."),
     "attacks": ("auditor.cli.attacks", "List the attacks that can be run."),
     "report": ("auditor.cli.report", "Draw the reports of an audit again."),

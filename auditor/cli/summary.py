@@ -13,6 +13,7 @@ from auditor.report.words import figure, headline, percent, several, worst_flip
 
 if TYPE_CHECKING:
     from auditor.auditing import Forecast
+    from auditor.comparison.record import Comparison
     from auditor.record import AuditRecord
 
 
@@ -76,6 +77,28 @@ def _print_verdict(record: AuditRecord, console: Console) -> None:
         console.print("INCONCLUSIVE: the figures above may be too good.", style="bold")
     elif record.verdict.status != "NONE":
         console.print(record.verdict.status, style="bold")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the versions, and the answer for each of the later ones."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("version", "model", "audit", "verdict"):
+        table.add_column(heading)
+    table.add_column("no attack", justify="right")
+    for point in comparison.versions[0].worst_case:
+        table.add_column(epsilon_words(point.epsilon), justify="right")
+    for version in comparison.versions:
+        shares = [version.clean, *(point.accuracy for point in version.worst_case)]
+        words = [version.label, version.model, version.audit.id, version.verdict.status]
+        table.add_row(*map(printable, words), *(percent(share.value) for share in shares))
+    console.print(table)
+    for pair in comparison.pairs:
+        console.print()
+        console.print(f"{pair.label} against {comparison.versions[0].label}: {pair.outcome}", style="bold")
+        for sentence in (*pair.sentences, *pair.caveats):
+            console.print(printable(sentence))
+    console.print()
 
 
 def print_forecast(plan: Forecast) -> None:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 #: Name of the file in the folder of a comparison.
 FILE_NAME = "comparison.json"
 
+#: Folder of pictures beside it.
+PICTURES = "pictures"
+
+#: A letter for each.
+MOST_VERSIONS = 26
+
 #: What a comparison can come to. `inconclusive` where the checks of an attack failed on which the answer rests.
 Outcome = Literal["regressed", "improved", "mixed", "no difference shown", "inconclusive"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditor.epsilon import epsilon_words
 from auditor.errors import BadInputError
@@ -65,6 +65,11 @@ def check_comparable(audits: Sequence[Audited]) -> None:
                 f"{first.folder} and {other.folder} cannot be compared: {'; '.join(differing)}. Audit both versions on "
                 "the same images with the same attacks; `medaudit run --baseline` does."
             )
+
+
+def inherited(baseline: AuditRecord) -> dict[str, Any]:
+    """Options of a baseline that a later version has to be audited with, by name."""
+    return {name: getattr(baseline.audit.config, name) for name in ("attacks", "epsilons", "critical", "seed")}
 
 
 def data_differences(record: AuditRecord, manifest_sha256: str, classes: Sequence[str]) -> list[str]:

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from auditor.files import replacing
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 #: File name endings that are tried as images; anything else in a class folder is listed as skipped.
@@ -74,6 +78,12 @@ def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.u
 def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Bring pixels of 0 to 255 to images in [0, 1], the range on which epsilon is stated."""
     return pixels.astype(np.float32) / np.float32(255)
+
+
+def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Save pixels of shape `(height, width, channels)`, 1 or 3 channels. Raises `BadInputError` as `replacing` does."""
+    with replacing(path) as temporary:
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from auditor.files import replacing
+from auditor.data.images import save_png
 from auditor.metrics.classification import confidences
 from auditor.record import Example, Prediction
 
@@ -121,6 +120,4 @@ class ExampleKeeper:
 
 def _save(path: Path, image: NDArray[np.float32]) -> None:
     """Save an image in [0, 1] as an 8-bit PNG."""
-    pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-    with replacing(path) as temporary:
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)
+    save_png(path, (np.clip(image, 0, 1) * 255).round().astype(np.uint8))

@@ -52,6 +52,8 @@ class Header(BaseModel):
     """The options."""
     batch_size: int
     """Images in a batch: another would change the last digits."""
+    baseline: str | None = None
+    """Path of the audit to compare with; null if there is none."""
     key: dict[str, str]
     """What the figures depend on, by name: hashes of model, test images and configuration, versions, processor."""
 

@@ -40,8 +40,8 @@ def comparison_summary(comparison: Comparison) -> str:
     parts.append(table(("", "model", "SHA-256", "audit", "verdict", "accuracy, no attack"), rows))
     parts.append(
         f"{comparison.images} test images, the same for every version ({code(comparison.manifest_sha256[:12])}). "
-        "Differences are paired by image: Newcombe's interval, exact McNemar, Holm's correction. Everything else stands "
-        "in comparison.html and comparison.json."
+        "Differences are paired by image: Newcombe's interval, exact McNemar, Holm's correction. Everything else "
+        "stands in comparison.html and comparison.json."
     )
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from auditor.comparison.record import FILE_NAME as COMPARISON
-from auditor.comparison.record import read_comparison
+from auditor.comparison.record import PICTURES, read_comparison
 from auditor.epsilon import epsilon_words
 from auditor.errors import BadInputError
 from auditor.files import write_bytes, write_text
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from auditor.comparison.record import Comparison
     from auditor.record import AuditRecord
     from auditor.sidecar import Sidecar
-
-#: Folders of the pictures of an audit and of a comparison.
-EXAMPLES, PICTURES = "examples", "pictures"
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def render_training(model: Path, sidecar: Sidecar) -> Rendered:
     return _write(page, model.with_suffix(".training.html"), model.with_suffix(".training.pdf"))
 
 
-def _environment(folder: Path, pictures: str = EXAMPLES) -> jinja2.Environment:
+def _environment(folder: Path, pictures: str = "examples") -> jinja2.Environment:
     """Templates that escape every text, with the figures of `words` as filters; pictures lie in that folder."""
     root = templates_folder()
     environment = jinja2.Environment(
