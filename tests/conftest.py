@@ -98,6 +98,21 @@ def audited(trained: TrainResult, data: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
+def weaker(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """Another version of `trained`, on the same split: one epoch is too little."""
+    settings = SMALL.model_copy(update={"epochs": 1, "learning_rate": 1e-5})
+    return train(data, tmp_path_factory.mktemp("weaker") / "weaker.h5", settings)
+
+
+@pytest.fixture(scope="session")
+def later(
+    weaker: TrainResult, audited: AuditResult, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AuditResult:
+    """An audit of `weaker` with `audited` as its baseline."""
+    return audit(weaker.model, data, tmp_path_factory.mktemp("audits") / "later", baseline=audited.folder)
+
+
+@pytest.fixture(scope="session")
 def thorough(trained: TrainResult, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
     """An audit with every attack there is, of a few images in two batches."""
     folder = tmp_path_factory.mktemp("thorough")

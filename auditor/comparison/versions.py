@@ -87,7 +87,7 @@ def data_differences(record: AuditRecord, manifest_sha256: str, classes: Sequenc
 def settings_differences(first: AuditSettings, second: AuditSettings) -> list[str]:
     """Say in what the options of two audits differ on which the attacks depend."""
     differing = []
-    for name, words in (("attacks", "the attacks"), ("critical", "the critical error"), ("seed", "the seed")):
+    for name, words in (("attacks", "the attacks"), ("critical", "the critical errors"), ("seed", "the seeds")):
         a, b = (getattr(settings, name) for settings in (first, second))
         if a != b:
             differing.append(f"{words} differ: {_words(a)} and {_words(b)}")
