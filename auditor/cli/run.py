@@ -10,7 +10,7 @@ import click
 from auditor import api
 from auditor.cli.config import ConfigurableCommand, given_options
 from auditor.cli.options import audit_options, audit_settings
-from auditor.cli.summary import print_comparison, print_forecast, print_summary
+from auditor.cli.summary import one_line, print_comparison, print_forecast, print_summary
 from auditor.cli.terminal import TerminalProgress, say_reports
 from auditor.comparison.versions import inherited
 from auditor.record import read_record
@@ -87,6 +87,7 @@ def command(
     if result.comparison:
         print_comparison(result.comparison)
     say_reports(result.reports)
+    click.echo(one_line(result.record, result.folder))
     if fail_on_regression and result.comparison and result.comparison.regressed:
         context.exit(FAILED)
     context.exit({"FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}.get(result.record.verdict.status, 0))

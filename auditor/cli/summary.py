@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from auditor.cli.terminal import duration, printable
+from auditor.cli.text import inert
 from auditor.epsilon import epsilon_words
-from auditor.report.words import figure, headline, percent, several, worst_flip
+from auditor.report.words import figure, headline, headline_worst, percent, several, telling_attacks, worst_flip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from auditor.auditing import Forecast
     from auditor.comparison.record import Comparison
-    from auditor.record import AuditRecord
+    from auditor.record import AuditRecord, Check, Judged
 
 
 def print_summary(record: AuditRecord) -> None:
@@ -27,10 +32,7 @@ def print_summary(record: AuditRecord) -> None:
     table.add_column("drop", justify="right")
     table.add_column("most frequent error")
     table.add_row("none", "", figure(record.clean.accuracy), "", printable(worst_flip(record.clean)))
-    for attack in record.attacks:
-        # Of several attacks, the sweep of the worst case is enough.
-        if several(record) and attack.epsilon not in (record.headline_epsilon, None):
-            continue
+    for attack in telling_attacks(record):
         table.add_row(
             attack.name,
             epsilon_words(attack.epsilon),
@@ -99,6 +101,29 @@ def print_comparison(comparison: Comparison) -> None:
         for sentence in (*pair.sentences, *pair.caveats):
             console.print(printable(sentence))
     console.print()
+
+
+def one_line(record: AuditRecord, folder: Path) -> str:
+    """An audit in one line of `name=value`, for scripts; a value that a shell would not read as one word is quoted.
+
+    Of the criteria and the checks that were made it gives those that passed, without a warning or a waiver.
+    """
+    worst = headline_worst(record)
+    made = [check for check in record.checks if check.status != "SKIPPED"]
+    values = {
+        "model": record.model.name,
+        "clean": percent(record.clean.accuracy.value),
+        "robust": f"{percent(worst.accuracy.value)}@{epsilon_words(worst.epsilon)}" if worst else "unknown",
+        "criteria": _passed(record.verdict.criteria),
+        "checks": _passed(made),
+        "audit": str(folder),
+    }
+    words = (f"{name}={shlex.quote(inert(value))}" for name, value in values.items())
+    return f"medaudit: {record.verdict.status} {' '.join(words)}"
+
+
+def _passed(results: Sequence[Check] | Sequence[Judged]) -> str:
+    return f"{sum(result.status == 'PASS' for result in results)}/{len(results)}"
 
 
 def print_forecast(plan: Forecast) -> None:

@@ -1,4 +1,4 @@
-"""Records to HTML and PDF."""
+"""Records to HTML and PDF, and for continuous integration to JUnit XML and Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from auditor.comparison.record import PICTURES, read_comparison
 from auditor.epsilon import epsilon_words
 from auditor.errors import BadInputError
 from auditor.files import write_bytes, write_text
-from auditor.report import charts, words
+from auditor.report import charts, junit, markdown, words
 from auditor.report.clauses import clause_map
 from auditor.report.comparison import comparison_summary
 
@@ -49,7 +49,7 @@ def templates_folder() -> Path:
 
 
 def render_audit(folder: Path, record: AuditRecord) -> Rendered:
-    """Draw `report.html` and `report.pdf` of an audit.
+    """Draw `report.html`, `report.pdf`, `junit.xml` and `summary.md` of an audit.
 
     Raises:
         BadInputError: if the folder cannot be written, or lacks a picture.
@@ -75,6 +75,8 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         reliability=charts.reliability(record.clean.calibration),
         attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",
     )  # fmt: skip
+    write_text(folder / junit.FILE_NAME, junit.junit(record))
+    write_text(folder / markdown.FILE_NAME, markdown.summary(record))
     return _write(page, folder / "report.html", folder / "report.pdf")
 
 

@@ -91,6 +91,18 @@ def several(record: AuditRecord) -> bool:
     return any(len(worst.attacks) > 1 for worst in record.worst_case)
 
 
+def telling_attacks(record: AuditRecord) -> list[AttackResult]:
+    """Results to list in short: of several attacks those at the headline epsilon, as the worst case has the sweep."""
+    shown = (record.headline_epsilon, None)
+    return [attack for attack in record.attacks if attack.epsilon in shown or not several(record)]
+
+
+def unmade_checks(record: AuditRecord) -> list[str]:
+    """Names of the checks that the policy requires and the record does not hold."""
+    policy, known = record.audit.config.policy, {check.name for check in record.checks}
+    return [name for name in policy.required_checks if name not in known] if policy else []
+
+
 def headline(record: AuditRecord) -> list[str]:
     """What happened, in a few plain sentences."""
     clean = record.clean

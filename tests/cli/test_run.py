@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import draw_folder
 
 from auditor.attacks import ATTACKS
 from auditor.cli.main import main
+from auditor.cli.summary import one_line
 from auditor.record import read_record
+from auditor.report import words
 
 
 def medaudit(capsys, *arguments):
@@ -30,7 +33,7 @@ def test_run_writes_the_folder_and_says_where(capsys, trained, data, tmp_path):
     )
     assert code == 0, err
     assert {path.name for path in folder.iterdir()} == {
-        "results.json", "predictions.csv", "report.html", "report.pdf", "examples",
+        "results.json", "predictions.csv", "report.html", "report.pdf", "junit.xml", "summary.md", "examples",
     }  # fmt: skip
     record = read_record(folder)
     assert [attack.epsilon for attack in record.attacks] == pytest.approx([2 / 255, 0.05])
@@ -39,6 +42,21 @@ def test_run_writes_the_folder_and_says_where(capsys, trained, data, tmp_path):
     assert f"{record.attacks[0].accuracy.value:.1%}" in text
     assert "Undisturbed, the model classifies" in text
     assert "report.html" in text
+    worst = words.headline_worst(record)
+    made = [check for check in record.checks if check.status != "SKIPPED"]
+    assert out.splitlines()[-1] == (
+        f"medaudit: NONE model=small clean={record.clean.accuracy.value:.1%} robust={worst.accuracy.value:.1%}@2/255 "
+        f"criteria=0/0 checks={sum(check.status == 'PASS' for check in made)}/{len(made)} audit={folder}"
+    )
+
+
+def test_the_last_line_keeps_names_in_one_word(audited):
+    model = audited.record.model.model_copy(update={"name": "a model\x1b[31m; ls"})
+    line = one_line(audited.record.model_copy(update={"model": model, "worst_case": []}), Path("my audits/one"))
+    values = dict(word.split("=", 1) for word in shlex.split(line)[2:])
+    assert values["model"] == "a model\\x1b[31m; ls"
+    assert values["audit"] == "my audits/one"
+    assert values["robust"] == "unknown"
 
 
 def test_the_command_in_the_record_repeats_the_audit(audited, trained, data, tmp_path, monkeypatch, capsys):
