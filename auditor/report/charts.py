@@ -16,8 +16,10 @@ from auditor.report.words import figure, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from auditor.comparison.record import Comparison
+    from auditor.history import Entry, History, Share
     from auditor.record import AuditRecord, Calibration, Estimate
     from auditor.sidecar import Epoch
 
@@ -38,6 +40,10 @@ _COLOURS = {
 _SERIES = ("one", "two", "three", "four", "five", "six")
 #: Where no perturbation stands on an axis of epsilon.
 _NONE_X = 84.0
+#: Dashes of the lines of one series after the other, where there are several.
+_DASHES = ("", "6 3", "2 3", "9 3 2 3")
+#: Series whose number stands in a chart; more would cover each other.
+_NUMBERED = 12
 _FONT = "Source Sans 3, Source Sans Pro, Noto Sans, sans-serif"
 
 
@@ -323,3 +329,73 @@ def training_curve(history: Sequence[Epoch], quantity: str) -> Markup:
         canvas.line([(place, 14), (place + 22, 14)], colour, 2, dash)
         canvas.text(place + 28, 18, words, anchor="start")
     return canvas.svg()
+
+
+def accuracy_by_time(history: History) -> Markup:
+    """Accuracy with and without attack against the time of the audit, with 95% bands.
+
+    A line joins audits of one series and no others; a series of one audit is two dots with their intervals.
+    """
+    first, last = history.audits[0], history.audits[-1]
+    several = len(history.series) > 1
+    canvas = _Canvas(
+        760, 330,
+        f"Accuracy of {len(history.audits)} audits in {len(history.series)} series from {first.finished:%Y-%m-%d} to "
+        f"{last.finished:%Y-%m-%d}. First: {percent(first.clean.value)} without an attack, {_robust(first)}. "
+        f"Last: {percent(last.clean.value)} without an attack, {_robust(last)}.",
+    )  # fmt: skip
+    frame = _Frame(canvas, 48, 744, 42, 276)
+    frame.percent_axis()
+    start, length = first.finished.timestamp(), (last.finished - first.finished).total_seconds()
+
+    def x(moment: datetime) -> float:
+        return 64 + 664 * ((moment.timestamp() - start) / length if length else 0.5)
+
+    for moment in _ticks(history.audits):
+        form = "%Y-%m-%d" if length > 3 * 86400 else "%m-%d %H:%M"
+        canvas.line([(x(moment), frame.lower), (x(moment), frame.lower + 4)], "muted")
+        canvas.text(x(moment), 294, f"{moment:{form}}", anchor="middle" if 40 < x(moment) < 720 else "end")
+    canvas.text(396, 318, "time at which the audit ended (UTC)")
+    members: dict[int, list[Entry]] = {}
+    for entry in history.audits:
+        members.setdefault(entry.series, []).append(entry)
+    radius = 3.5 if len(history.audits) <= 40 else 2.2 if len(history.audits) <= 200 else 1.2
+    for number, entries in members.items():
+        dash = _DASHES[(number - 1) % len(_DASHES)]
+        for colour, shares in (
+            ("clean", [(x(entry.finished), entry.clean) for entry in entries]),
+            ("attack", [(x(entry.finished), entry.robust) for entry in entries if entry.robust]),
+        ):
+            _trend(frame, shares, colour, dash, radius)
+        if several and len(members) <= _NUMBERED:
+            height = min(frame.y(entries[0].clean.high), frame.lower) - 7
+            canvas.text(x(entries[0].finished), height, str(number), colour="ink", bold=True)
+    for left, colour, words in ((48, "clean", "no attack"), (150, "attack", "worst case over the attacks")):
+        canvas.line([(left, 16), (left + 22, 16)], colour, 2)
+        canvas.text(left + 28, 20, words, anchor="start")
+    if several and len(members) <= _NUMBERED:
+        canvas.text(744, 20, "bold figures: number of the series", anchor="end")
+    return canvas.svg()
+
+
+def _robust(entry: Entry) -> str:
+    return f"{percent(entry.robust.value)} in the worst case" if entry.robust else "worst case not measured"
+
+
+def _trend(frame: _Frame, shares: Sequence[tuple[float, Share]], colour: str, dash: str, radius: float) -> None:
+    """Draw one line with its band and dots."""
+    if len(shares) > 1:
+        upper = [(x, frame.y(share.high)) for x, share in shares]
+        lower = [(x, frame.y(share.low)) for x, share in reversed(shares)]
+        frame.canvas.area([*upper, *lower], colour, 0.14)
+        frame.canvas.line([(x, frame.y(share.value)) for x, share in shares], colour, 1.8, dash)
+    elif shares:
+        frame.canvas.whisker(shares[0][0], frame.y(shares[0][1].low), frame.y(shares[0][1].high), colour)
+    for x, share in shares:
+        frame.canvas.dot(x, frame.y(share.value), colour, radius)
+
+
+def _ticks(entries: Sequence[Entry], most: int = 6) -> list[datetime]:
+    """Up to `most` times at equal distances, the first and the last audit among them."""
+    first, length = entries[0].finished, entries[-1].finished - entries[0].finished
+    return [first + length * step / (most - 1) for step in range(most)] if length else [first]

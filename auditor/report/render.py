@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -22,6 +25,7 @@ from auditor.report.comparison import comparison_summary
 
 if TYPE_CHECKING:
     from auditor.comparison.record import Comparison
+    from auditor.history import History
     from auditor.record import AuditRecord
     from auditor.sidecar import Sidecar
 
@@ -91,6 +95,31 @@ def render_comparison(folder: Path, comparison: Comparison) -> Rendered:
     )  # fmt: skip
     write_text(folder / "comparison.md", comparison_summary(comparison))
     return _write(page, folder / "comparison.html", folder / "comparison.pdf")
+
+
+def render_history(file: Path, history: History) -> None:
+    """Draw the trend over audits as a page, with links to the reports that there are.
+
+    Raises:
+        BadInputError: if the file cannot be written.
+    """
+    reports = [Path(history.folder, entry.folder, "report.html") for entry in history.audits]
+    page = _environment(file.parent).get_template("history.html.j2").render(
+        history=history,
+        rows=[(entry, _link(report, file.parent)) for entry, report in zip(history.audits, reports, strict=True)],
+        chart=charts.accuracy_by_time(history),
+        comparability=words.comparability(history),
+        tool_version=version("medaudit"),
+    )  # fmt: skip
+    write_text(file, page)
+
+
+def _link(target: Path, start: Path) -> str | None:
+    """Address of a file as seen from a folder; None if there is no such file."""
+    if not target.is_file():
+        return None
+    # The dot keeps the first part of a path from being taken for a scheme.
+    return "./" + quote(Path(os.path.relpath(target.resolve(), start.resolve())).as_posix())
 
 
 def render_training(model: Path, sidecar: Sidecar) -> Rendered:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from auditor.epsilon import epsilon_words
 
 if TYPE_CHECKING:
+    from auditor.history import History, Series, Share
     from auditor.record import AttackResult, AuditRecord, Estimate, Performance, Proportion, WorstCase
 
 
@@ -23,12 +24,12 @@ def points(value: float | None) -> str:
     return text if float(text) == 0 else ("+" if value > 0 else "−") + text
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: Estimate | Share) -> str:
     """Bounds of the 95% interval as percentages, without the sign of per cent."""
     return f"[{_bound(estimate.low)}, {_bound(estimate.high)}]"
 
 
-def figure(estimate: Estimate) -> str:
+def figure(estimate: Estimate | Share) -> str:
     """Fraction with its 95% interval: `85.3% [80.9, 88.9]`."""
     return f"{percent(estimate.value)} {interval(estimate)}"
 
@@ -38,9 +39,14 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
 
 
-def counted(proportion: Proportion) -> str:
+def counted(proportion: Proportion | Share) -> str:
     """Numerator and denominator: `256 of 300`."""
     return f"{proportion.count:,} of {proportion.of:,}"
+
+
+def share(part: Share | None) -> str:
+    """Share with interval and denominator: `85.3% [80.9, 88.9] of 300`; a dash where it was not measured."""
+    return f"{figure(part)} of {part.of:,}" if part else "–"
 
 
 def arrow(direction: str) -> str:
@@ -186,6 +192,27 @@ def _worst_direction(record: AuditRecord, worst: WorstCase) -> list[str]:
         f"{under.of - under.count:,} of {under.of:,} images of class “{true}” are then called something else; "
         f"undisturbed it was {before.of - before.count:,}."
     ]
+
+
+def comparability(history: History) -> str:
+    """Which audits of a history can be compared, in one sentence or two."""
+    if len(history.series) > 1:
+        return (
+            "Only audits of one series can be compared: from series to series the test images, the attacks or epsilon "
+            "differ, so a difference there says nothing of the models."
+        )
+    if len(history.audits) > 1:
+        return "All audits can be compared: the test images, the attacks and epsilon are the same."
+    return "There is one audit, and nothing to compare it with."
+
+
+def described(series: Series) -> str:
+    """What the audits of a series have in common, in words."""
+    audits = f"{series.audits:,} {'audit' if series.audits == 1 else 'audits'}"
+    images = f"{series.images:,} images of {series.data} (manifest {series.manifest_sha256[:8]})"
+    if not series.attacks:
+        return f"{audits}, {images}, no worst case measured at {epsilon_words(series.epsilon)}"
+    return f"{audits}, {images}, worst case of {', '.join(series.attacks)} at {epsilon_words(series.epsilon)}"
 
 
 def epsilon_255(epsilon: float | None) -> str:
