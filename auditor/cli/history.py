@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from auditor.cli.run import parse_epsilons
+from auditor.cli.options import parse_epsilons
 from auditor.cli.terminal import TerminalProgress, messages, printable
 from auditor.errors import BadInputError
 from auditor.files import write_text

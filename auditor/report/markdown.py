@@ -27,7 +27,7 @@ _LEADING = re.compile(r"^(?:\d+(?=[.)](?:\s|$))|(?=[-+=/]))")
 
 #: Behind what a mention, a reference, an emoji, an inline change or a link would go on.
 _TRIGGERS = re.compile(
-    r"""[@#!$%~&](?=[\w"]) | [\[{*](?=[a-z+-]) | (?<!\d):(?=[\w+-]+:) | :(?=//) | www(?=\.) | GH-(?=\d)""",
+    r"""@(?=\S) | [#!$%~&](?=[\w"]) | [\[{*](?=[a-z+-]) | (?<!\d):(?=[\w+-]+:) | :(?=//) | www(?=\.) | GH-(?=\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
 

@@ -148,8 +148,8 @@ def _environment(folder: Path, pictures: str = "examples") -> jinja2.Environment
         lstrip_blocks=True,
     )
     for function in (
-        words.arrow, words.counted, epsilon_words, words.figure, words.interval, words.percent, words.points,
-        words.probability,
+        words.arrow, words.counted, words.described, epsilon_words, words.figure, words.interval, words.percent,
+        words.points, words.probability,
     ):  # fmt: skip
         environment.filters[function.__name__] = function
 

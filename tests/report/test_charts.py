@@ -1,7 +1,10 @@
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from auditor.history import Entry, History, Series
+from auditor.metrics.intervals import proportion
 from auditor.report import charts
 from auditor.sidecar import Epoch
 
@@ -45,8 +48,49 @@ def test_before_and_after_escapes_its_label(audited):
     assert "<b>" not in str(chart)
 
 
+def history(*entries):
+    """A history of audits, each a day, a series, and the shares that are right without and with an attack."""
+    audits = [
+        Entry(
+            folder=str(n), series=series, id=str(n), finished=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day),
+            tool_version="1", verdict="NONE", model="m", model_sha256="0", clean=proportion(clean, 10).model_dump(),
+            robust=None if robust is None else proportion(robust, 10).model_dump(),
+        )
+        for n, (day, series, clean, robust) in enumerate(entries)
+    ]  # fmt: skip
+    series = [
+        Series(number=n, data="d", manifest_sha256="0", images=10, epsilon=0.1, attacks=("fgsm",), audits=1)
+        for n in sorted({entry.series for entry in audits})
+    ]
+    return History(folder="f", audits=audits, series=series, skipped=[])
+
+
+LONG = [(day, 1 + day % 20, 10, 0) for day in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "lines"),
+    [
+        ([(0, 1, 9, 3)], []),
+        ([(0, 1, 9, 3), (1, 1, 8, 4)], [2, 2]),
+        ([(0, 1, 9, 3), (1, 2, 8, 4), (2, 1, 8, 5), (3, 1, 8, 5)], [3, 3]),
+        ([(0, 1, 9, None), (1, 1, 8, None)], [2]),
+        (LONG, [15] * 40),
+    ],
+)
+def test_a_line_joins_comparable_audits_and_no_others(entries, lines):
+    root = ET.fromstring(str(charts.accuracy_by_time(history(*entries))))
+    drawn = [line for line in root.iter(f"{SVG}polyline") if line.get("stroke-width") == "1.8"]
+    assert [len(line.get("points").split()) for line in drawn] == lines
+    dots = sum(1 + (robust is not None) for _, _, _, robust in entries)
+    assert len(list(root.iter(f"{SVG}circle"))) == dots
+
+
 def test_everything_lies_inside_the_canvas(audited, thorough, trained):
     drawn = [
+        charts.accuracy_by_time(history((0, 1, 10, 0))),
+        charts.accuracy_by_time(history((0, 1, 10, 0), (0.01, 2, 0, 0), (0.02, 3, 5, None))),
+        charts.accuracy_by_time(history(*LONG)),
         charts.accuracy_by_epsilon(thorough.record),
         charts.accuracy_by_epsilon(audited.record),
         charts.before_and_after(audited.record, audited.record.attacks[0].accuracy, "fgsm"),
