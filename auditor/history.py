@@ -1,11 +1,13 @@
 """The trend over many audits, read from their records alone.
 
 Of each record only what the trend shows is validated, so that a thousand are read in seconds. Two audits are comparable
-where the test images, the attacks and epsilon are the same; comparable audits make a series.
+where the test images, the attacks with their parameters, and epsilon are the same; comparable audits make a series.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
 from pathlib import Path
@@ -18,7 +20,7 @@ from auditor.progress import Silent
 from auditor.record import FILE_NAME, SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from auditor.progress import Progress
 
@@ -93,6 +95,8 @@ class Series(_Part):
     """Of the worst case."""
     attacks: tuple[str, ...]
     """Over which the worst case is; sorted, empty where it was not measured at this epsilon."""
+    parameters_sha256: str
+    """SHA-256 over the parameters of the attacks, and over the critical error where one of them is targeted."""
     audits: int
     """Number of audits."""
 
@@ -123,6 +127,12 @@ class _Worst(_Part):
     epsilon: _Fraction
     accuracy: Share
     attacks: tuple[str, ...]
+
+
+class _Attack(_Part):
+    name: str
+    epsilon: _Fraction | None
+    parameters: dict[str, str | int | float | bool | None]
 
 
 class _Clean(_Part):
@@ -159,7 +169,9 @@ class _Slim(_Part):
     model: _Model
     data: _Data
     headline_epsilon: _Fraction
+    critical: str | None
     clean: _Clean
+    attacks: tuple[_Attack, ...]
     worst_case: tuple[_Worst, ...] = ()
 
 
@@ -249,12 +261,13 @@ def _read(path: Path) -> _Slim:
 def _in_series(found: list[tuple[str, _Slim]], epsilon: float | None) -> tuple[list[Entry], list[Series]]:
     """Entries in the order of `found`, and the series they make."""
     entries: list[Entry] = []
-    series: dict[tuple[str, tuple[str, ...], float], Series] = {}
+    series: dict[tuple[str, tuple[str, ...], str, float], Series] = {}
     for folder, record in found:
         at = record.headline_epsilon if epsilon is None else epsilon
         worst = next((worst for worst in record.worst_case if abs(worst.epsilon - at) < _SAME), None)
         attacks = tuple(sorted(worst.attacks)) if worst else ()
-        key = (record.data.manifest_sha256, attacks, round(at, 9))
+        parameters = _parameters(record, attacks, at)
+        key = (record.data.manifest_sha256, attacks, parameters, round(at, 9))
         known = series.get(key) or Series(
             number=len(series) + 1,
             data=record.data.path,
@@ -262,6 +275,7 @@ def _in_series(found: list[tuple[str, _Slim]], epsilon: float | None) -> tuple[l
             images=record.data.images,
             epsilon=at,
             attacks=attacks,
+            parameters_sha256=parameters,
             audits=0,
         )
         series[key] = known.model_copy(update={"audits": known.audits + 1})
@@ -280,3 +294,17 @@ def _in_series(found: list[tuple[str, _Slim]], epsilon: float | None) -> tuple[l
             )
         )
     return entries, list(series.values())
+
+
+def _parameters(record: _Slim, names: Sequence[str], epsilon: float) -> str:
+    """Hash of what else than their names distinguishes the attacks of the worst case at an epsilon."""
+    chosen = [
+        (attack.name, attack.parameters)
+        for attack in record.attacks
+        if attack.name in names and attack.epsilon is not None and abs(attack.epsilon - epsilon) < _SAME
+    ]
+    targeted = any(parameters.get("targeted") for _, parameters in chosen)
+    content = json.dumps(
+        [sorted(chosen, key=lambda item: item[0]), record.critical if targeted else None], sort_keys=True
+    )
+    return hashlib.sha256(content.encode()).hexdigest()

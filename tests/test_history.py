@@ -63,11 +63,18 @@ def test_comparable_audits_make_a_series(audited, tmp_path):
     put(tmp_path / "other epsilon", record, day=4, headline_epsilon=16 / 255)
     put(tmp_path / "other model", record, day=5, **{"model.sha256": "1" * 64})
     put(tmp_path / "not measured", record, day=6, worst_case=[])
+    more = [a.model_copy(update={"parameters": {**a.parameters, "max_iter": 9}}).model_dump() for a in record.attacks]
+    put(tmp_path / "other parameters", record, day=7, attacks=more)
+    # Another critical error is another attack where one aims at it, and none where none does.
+    put(tmp_path / "not aimed", record, day=8, critical="blue->red")
+    aimed = [a.model_copy(update={"parameters": {"targeted": True}}).model_dump() for a in record.attacks]
+    put(tmp_path / "aimed", record, day=9, attacks=aimed)
+    put(tmp_path / "aimed elsewhere", record, day=10, attacks=aimed, critical="blue->red")
     history = read_history(tmp_path)
-    assert [entry.series for entry in history.audits] == [1, 2, 3, 3, 4, 1, 5]
-    assert [series.audits for series in history.series] == [2, 1, 2, 1, 1]
+    assert [entry.series for entry in history.audits] == [1, 2, 3, 3, 4, 1, 5, 6, 1, 7, 8]
+    assert [series.audits for series in history.series] == [3, 1, 2, 1, 1, 1, 1, 1]
     assert history.series[2].attacks == ("fgsm", "pgd")
-    assert history.audits[-1].robust is None
+    assert history.audits[6].robust is None
 
 
 def test_another_epsilon_can_be_asked_for(audited, tmp_path):

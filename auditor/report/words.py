@@ -212,7 +212,8 @@ def described(series: Series) -> str:
     images = f"{series.images:,} images of {series.data} (manifest {series.manifest_sha256[:8]})"
     if not series.attacks:
         return f"{audits}, {images}, no worst case measured at {epsilon_words(series.epsilon)}"
-    return f"{audits}, {images}, worst case of {', '.join(series.attacks)} at {epsilon_words(series.epsilon)}"
+    attacks = f"{', '.join(series.attacks)} (parameters {series.parameters_sha256[:8]})"
+    return f"{audits}, {images}, worst case of {attacks} at {epsilon_words(series.epsilon)}"
 
 
 def epsilon_255(epsilon: float | None) -> str:

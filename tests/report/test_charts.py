@@ -59,9 +59,12 @@ def history(*entries):
         for n, (day, series, clean, robust) in enumerate(entries)
     ]  # fmt: skip
     series = [
-        Series(number=n, data="d", manifest_sha256="0", images=10, epsilon=0.1, attacks=("fgsm",), audits=1)
+        Series(
+            number=n, data="d", manifest_sha256="0", images=10, epsilon=0.1, attacks=("fgsm",), audits=1,
+            parameters_sha256="0",
+        )
         for n in sorted({entry.series for entry in audits})
-    ]
+    ]  # fmt: skip
     return History(folder="f", audits=audits, series=series, skipped=[])
 
 
