@@ -205,7 +205,7 @@ def read_history(folder: Path, epsilon: float | None = None, progress: Progress 
     found.sort(key=lambda item: (item[1].audit.finished, item[0]))
     entries, series = _in_series(found, epsilon)
     return History(
-        folder=str(folder), audits=entries, series=series, skipped=sorted(skipped, key=lambda item: item.folder)
+        folder=_text(folder), audits=entries, series=series, skipped=sorted(skipped, key=lambda item: item.folder)
     )
 
 
@@ -236,8 +236,12 @@ def _audits(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
 
 def _relative(place: Path, root: Path) -> str:
-    # A name that is no Unicode could not be printed or written as JSON.
-    return os.fsencode(place.relative_to(root).as_posix()).decode(errors="replace")
+    return _text(place.relative_to(root))
+
+
+def _text(path: Path) -> str:
+    """Path as text that can be printed and written as JSON, even if its name is no Unicode."""
+    return os.fsencode(path.as_posix()).decode(errors="replace")
 
 
 def _read(path: Path) -> _Slim:

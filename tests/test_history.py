@@ -162,6 +162,14 @@ def test_links_hidden_folders_and_great_depths_are_left_alone(audited, tmp_path)
     assert history.skipped == []
 
 
+def test_a_name_that_is_no_unicode_does_no_harm(audited, tmp_path):
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    put(root / os.fsdecode(b"\xff"), audited.record)
+    history = read_history(root)
+    assert json.loads(history.model_dump_json())["audits"][0]["folder"] == "\ufffd"
+    assert history.folder.endswith("caf\ufffd")
+
+
 def test_no_folder_is_a_plain_error(tmp_path):
     with pytest.raises(BadInputError, match="is no folder"):
         read_history(tmp_path / "absent")

@@ -101,6 +101,8 @@ def test_report_is_drawn_again_from_the_record_and_the_examples_alone(audited, t
     again = render(folder)
     assert again.html.read_bytes() == audited.reports.html.read_bytes()
     assert again.pdf.is_file()
+    for name in ("junit.xml", "summary.md"):
+        assert (folder / name).read_bytes() == (audited.folder / name).read_bytes()
 
 
 HOSTILE = ['<script>alert("1")</script>', "a->b & 'c'\n\u202e{{ 7 * 7 }}"]
