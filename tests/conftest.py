@@ -12,6 +12,7 @@ from PIL import Image
 
 from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
 from auditor.attacks import Arena, suite
+from auditor.cli.main import main
 from auditor.data.folder import read_folder
 from auditor.data.images import unit
 from auditor.models.subject import Subject, load
@@ -47,6 +48,14 @@ def draw_folder(folder: Path, count: int, classes: tuple[str, ...] = CLASSES, fi
         for number in range(count):
             draw(label, first + number).save(folder / name / f"{number:03d}.png")
     return folder
+
+
+def medaudit(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run the command in this process; returns exit code, output and errors."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
 
 
 @pytest.fixture(scope="session")

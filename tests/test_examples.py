@@ -40,8 +40,8 @@ def test_medaudit_takes_the_commands_of_a_job(job):
             parsed = cli.get_command(group, name).make_context(name, arguments, parent=group)
         assert (ROOT / parsed.params["model"]).is_file()
         assert (ROOT / parsed.params["data"]).is_dir()
-        policy = read_policy(ROOT / parsed.params["policy_file"])
-        policy.check_plan(suite(parsed.params["chosen_suite"]), AuditSettings().epsilons)
+        policy = read_policy(ROOT / parsed.params["policy"])
+        policy.check_plan(suite(parsed.params["suite"]), AuditSettings().epsilons)
         assert parsed.params["output"] == Path("audit")
 
 

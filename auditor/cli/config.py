@@ -56,7 +56,7 @@ class ConfigurableCommand(click.Command):
         """Run the command, or print what it would be run with."""
         if not ctx.meta.get("medaudit.print"):
             return super().invoke(ctx)
-        click.echo(inert_lines(in_force(ctx)))
+        click.echo("\n".join(map(inert, in_force(ctx))))
         return None
 
 
@@ -77,8 +77,8 @@ def given_options(context: click.Context) -> list[str]:
     return [name for name, source in sources.items() if source is ParameterSource.COMMANDLINE]
 
 
-def in_force(context: click.Context) -> str:
-    """What a command would be run with, as a file for `--config`, each line with where its value came from."""
+def in_force(context: click.Context) -> list[str]:
+    """What a command would be run with, as the lines of a file for `--config`, each with where its value came from."""
     lines = [f"[{context.info_name}]"]
     defaults = AuditSettings()
     for parameter in context.command.params:
@@ -93,18 +93,16 @@ def in_force(context: click.Context) -> str:
         }.get(source or ParameterSource.DEFAULT, "default")
         if value in (None, ()):
             value = getattr(defaults, _FIELDS.get(name, name), None)
-        lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(value)}  # {words}")
-    return "\n".join(lines)
+        lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(name, value)}  # {words}")
+    return lines
 
 
-def inert_lines(text: str) -> str:
-    """Text of several lines for the terminal."""
-    return "\n".join(map(inert, text.splitlines()))
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple) and value and isinstance(value[0], float):
+def _toml(name: str, value: Any) -> str:
+    """Write a value as the option of that name is read."""
+    if name == "eps":
         value = ",".join(map(exact_epsilon, value))
+    elif name == "critical":
+        value = ":".join(value)
     # Of these kinds of values, JSON is TOML.
     return json.dumps([str(part) for part in value] if isinstance(value, tuple) else value, default=str)
 

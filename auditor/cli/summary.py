@@ -85,15 +85,13 @@ def print_comparison(comparison: Comparison) -> None:
     """Print the versions, and the answer for each of the later ones."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("version", "model", "audit", "verdict"):
-        table.add_column(heading)
-    table.add_column("no attack", justify="right")
-    for point in comparison.versions[0].worst_case:
-        table.add_column(epsilon_words(point.epsilon), justify="right")
+    for heading in ("version", "no attack", *(epsilon_words(p.epsilon) for p in comparison.versions[0].worst_case)):
+        table.add_column(heading, justify="left" if heading == "version" else "right")
     for version in comparison.versions:
         shares = [version.clean, *(point.accuracy for point in version.worst_case)]
-        words = [version.label, version.model, version.audit.id, version.verdict.status]
-        table.add_row(*map(printable, words), *(percent(share.value) for share in shares))
+        table.add_row(version.label, *(percent(share.value) for share in shares))
+        console.print(printable(f"{version.label}: {version.model}, audit {version.audit.id}"), soft_wrap=True)
+    console.print()
     console.print(table)
     for pair in comparison.pairs:
         console.print()

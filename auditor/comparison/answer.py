@@ -78,13 +78,12 @@ def _evidence(differences: Sequence[Difference]) -> list[str]:
         return []
     most, *others = sorted(differences, key=lambda d: -abs(d.difference.value))
     verb = "fell" if most.difference.value < 0 else "rose"
-    p_value = probability(most.p_adjusted)
     name = what(most)
     sentences = [
         f"{name[0].upper()}{name[1:]} {verb} from {percent(most.before.value)} to {percent(most.after.value)}: "
         f"{points(most.difference.value)} percentage points, 95% interval {interval(most.difference)}; of "
         f"{most.before.of:,} images {most.broken:,} are newly broken and {most.mended:,} newly mended (exact McNemar, "
-        f"p {p_value if p_value.startswith('<') else '= ' + p_value} after Holm's correction)."
+        f"p {_is(most.p_adjusted)} after Holm's correction)."
     ]
     if others:
         listed = "; ".join(f"{what(d)} by {points(d.difference.value)} points {interval(d.difference)}" for d in others)
@@ -96,9 +95,18 @@ def _excluded(primary: Sequence[Difference]) -> list[str]:
     """What the intervals still allow: no difference shown is not the same as no difference."""
     if not primary:
         return []
-    widest = min(primary, key=lambda d: d.difference.low)
+    lowest = min(primary, key=lambda d: d.difference.low)
+    words = f"observed {points(lowest.difference.value)}, 95% interval {interval(lowest.difference)}"
+    if lowest.difference.high < 0:
+        # Its own interval leaves out 0: the reader would take this for a contradiction.
+        words += f"; by itself it would count, p {_is(lowest.p_value)}, but not as the most extreme of several, p "
+        words += f"{_is(lowest.p_adjusted)} after Holm's correction"
     return [
-        f"That is not to say that there is none: a fall of {what(widest)} by up to "
-        f"{-widest.difference.low * 100:.1f} points is compatible with these {widest.before.of:,} images "
-        f"(observed {points(widest.difference.value)}, 95% interval {interval(widest.difference)})."
+        f"That is not to say that there is none: a fall of {what(lowest)} by up to "
+        f"{-lowest.difference.low * 100:.1f} points is compatible with these {lowest.before.of:,} images ({words})."
     ]
+
+
+def _is(p_value: float) -> str:
+    words = probability(p_value)
+    return words if words.startswith("<") else f"= {words}"

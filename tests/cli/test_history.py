@@ -2,8 +2,8 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from conftest import medaudit
 
-from auditor.cli.main import main
 from auditor.history import History
 from auditor.record import FILE_NAME
 
@@ -26,13 +26,6 @@ def audits(audited, tmp_path):
     (root / "broken").mkdir()
     (root / "broken" / FILE_NAME).write_text("{")
     return root
-
-
-def medaudit(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return ended.value.code, captured.out, captured.err
 
 
 def test_the_table_shows_versions_figures_and_what_can_be_compared(capsys, audits, audited):

@@ -9,21 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import draw_folder
+from conftest import draw_folder, medaudit
 
 from auditor.attacks import ATTACKS
-from auditor.cli.main import main
 from auditor.cli.summary import one_line
 from auditor.record import read_record
 from auditor.report import words
-
-
-def medaudit(capsys, *arguments):
-    """Run the command in this process; returns exit code, output and errors."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return ended.value.code, captured.out, captured.err
 
 
 def test_run_writes_the_folder_and_says_where(capsys, trained, data, tmp_path):

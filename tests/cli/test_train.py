@@ -1,6 +1,6 @@
 import pytest
+from conftest import medaudit
 
-from auditor.cli.main import main
 from auditor.sidecar import read_sidecar
 
 QUICK = [
@@ -15,13 +15,6 @@ QUICK = [
     "--rotated-copies",
     "1",
 ]
-
-
-def medaudit(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return ended.value.code, captured.out, captured.err
 
 
 def test_train_writes_model_record_and_report(capsys, data, tmp_path):

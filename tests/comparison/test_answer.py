@@ -67,3 +67,9 @@ def test_figures_have_names():
     assert what(difference(0, "better", "none", None)) == "accuracy without an attack"
     assert what(difference(0, "better", of_class="red")) == "sensitivity for “red” in the worst case at epsilon 2/255"
     assert what(difference(0, "better", "pgd")) == "accuracy under pgd at epsilon 2/255"
+
+
+def test_an_interval_without_zero_is_no_contradiction():
+    alone = difference(-0.2, "no difference shown").model_copy(update={"p_value": 0.031, "p_adjusted": 0.16})
+    *_, last = answer([alone], "A", "B", [], [])[1]
+    assert "by itself it would count, p = 0.031, but not as the most extreme of several, p = 0.16" in last
