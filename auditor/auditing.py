@@ -30,10 +30,8 @@ from auditor.assessment import (
 from auditor.attacks import ATTACKS, SUITES, suite
 from auditor.checks import check_all
 from auditor.comparison.versions import Audited, data_differences, read_audit, settings_differences
-from auditor.data.folder import class_folders
 from auditor.data.images import unit
-from auditor.data.manifest import is_manifest
-from auditor.data.split import has_part
+from auditor.data.split import check_data
 from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper
 from auditor.engine.journal import FOLDER, Header, Journal, read_header
@@ -267,8 +265,7 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     if settings.policy:
         settings.policy.check_plan(settings.attacks, settings.epsilons)
     # The cheapest error first: loading a model takes a while.
-    if not is_manifest(data):
-        class_folders(data / "test" if has_part(data, "test") else data)
+    check_data(data)
     prepared = prepare(model, data, settings, progress)
     subject, names = prepared.subject, settings.attacks
     if settings.policy:
@@ -342,6 +339,8 @@ def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
         words.append(f"--critical={':'.join(settings.critical)}")
     if settings.policy:
         words.append(f"--policy={settings.policy.file}")
+    if settings.follow_links:
+        words.append("--follow-links")
     if settings.seed:
         words.append(f"--seed={settings.seed}")
     if plan.coarse or settings.precision:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.data.folder import shown
 from auditor.data.images import RESIZE, unit
 from auditor.data.split import TestSet, find_test_set
 from auditor.errors import BadInputError
 from auditor.files import sha256_file
 from auditor.models.preprocessing import MODES, choose_by_trial
 from auditor.models.subject import FORMATS, Subject, load
-from auditor.record import DataInfo, ModelInfo, Preprocessing, PreprocessingScore, Skipped
+from auditor.record import DataInfo, Duplicate, ModelInfo, Preprocessing, PreprocessingScore, Skipped
 from auditor.sidecar import Sidecar, read_sidecar
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
     sha256 = sha256_file(model)
     sidecar = _sidecar_of(model, sha256)
     classes = settings.classes or (tuple(sidecar.classes) if sidecar else None)
-    tests = find_test_set(data, classes, sidecar.split if sidecar else None, progress)
+    recorded = sidecar.split if sidecar else None
+    tests = find_test_set(data, classes, recorded, progress, follow_links=settings.follow_links)
     names = tests.images.classes
     if settings.critical and (settings.critical[0] == settings.critical[1] or not set(settings.critical) <= set(names)):
         raise BadInputError(
@@ -90,7 +92,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             preprocessing=preprocessing,
         ),
         DataInfo(
-            path=data.resolve().name,
+            path=shown(data.resolve().name),
             split=tests.chosen,
             manifest_sha256=tests.images.manifest_sha256,
             images=len(tests.images),
@@ -101,8 +103,23 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             skipped=[Skipped(path=file.id, reason=file.reason) for file in tests.images.skipped],
             train_overlap=tests.train_overlap,
             resize=RESIZE,
+            overlap=list(tests.overlap or ()),
+            overlap_with=tests.overlap_with,
+            duplicates=_duplicates(tests.images),
+            conversions=tests.images.conversions,
         ),
     )
+
+
+def _duplicates(images: ImageSet) -> list[Duplicate]:
+    """List the images that are byte for byte the same, for the record."""
+    return [
+        Duplicate(
+            images=[image.id for image in same],
+            classes=sorted({images.classes[image.label] for image in same}),
+        )
+        for same in images.duplicates
+    ]
 
 
 def _sidecar_of(model: Path, sha256: str) -> Sidecar | None:

@@ -434,12 +434,21 @@ class ModelInfo(_Part):
     """From images in [0, 1] to the model's input."""
 
 
+class Duplicate(_Part):
+    """Test images that are byte for byte the same."""
+
+    images: list[str]
+    """Their ids."""
+    classes: list[str]
+    """Their classes; more than one is a fault in the ground truth."""
+
+
 class DataInfo(_Part):
     """What it was tested on."""
 
     path: str
-    """Name of the folder or CSV file."""
-    split: Literal["test folder", "manifest", "recorded split", "all images"]
+    """Name of the folder, CSV file or NPZ file."""
+    split: Literal["test folder", "manifest", "archive", "recorded split", "all images"]
     """How the test images were chosen."""
     manifest_sha256: str
     """SHA-256 over id, class and SHA-256 of every test image."""
@@ -459,6 +468,15 @@ class DataInfo(_Part):
     """Test images that are, byte for byte, training images; null if it could not be checked."""
     resize: str
     """How images were brought to the input size."""
+    overlap: list[str] = []
+    """Ids of the test images that are, byte for byte, training images."""
+    overlap_with: Literal["recorded split", "training part"] | None = None
+    """Where the training images are known from: the record of the training, or the data themselves, which need not be
+    what the model was trained on. Null if it could not be checked, and in records of older versions."""
+    duplicates: list[Duplicate] | None = None
+    """Test images that are byte for byte the same; null in records of older versions, which did not look."""
+    conversions: dict[str, int] = {}
+    """What was done to images beyond decoding, in words, and to how many."""
 
 
 class Judged(_Part):

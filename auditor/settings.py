@@ -50,6 +50,8 @@ class AuditSettings(_Settings):
     """Images in a batch; None to choose by the size of the input and the free memory."""
     policy: Policy | None = None
     """Acceptance criteria, declared before the audit."""
+    follow_links: bool = False
+    """Whether symbolic links may lead out of the data folder."""
     requested_by: str | None = None
     """Who asked for the audit, for the report."""
     responsible: str | None = None
@@ -87,5 +89,7 @@ class TrainingSettings(_Settings):
     """Rotated copies drawn of each training image; the epochs go through them in turn."""
     per_class: Annotated[int, Field(ge=2)] | None = None
     """Images drawn at random of each class; None for all."""
+    follow_links: bool = False
+    """Whether symbolic links may lead out of the data folder."""
     seed: int = 0
     """Of every random choice."""

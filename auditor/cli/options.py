@@ -106,6 +106,12 @@ _OPTIONS = (
         type=click.Path(path_type=Path),
         help="TOML file of acceptance criteria; the verdict and the exit code follow from them.",
     ),
+    click.option(
+        "--follow-links",
+        is_flag=True,
+        default=None,
+        help="Follow symbolic links that lead out of the data folder; without it they are listed as left out.",
+    ),
     click.option("--requested-by", metavar="TEXT", help="Who asked for the audit; printed in the report."),
     click.option(
         "--responsible", metavar="TEXT", help="Name and role of the responsible person; printed in the report."

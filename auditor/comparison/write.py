@@ -53,7 +53,9 @@ def find_images(audit: Audited, data: Path, progress: Progress) -> ImageSet:
         BadInputError: if they are not there as they were.
     """
     ids = set(audit.predictions.ids)
-    images = find_test_set(data, audit.record.model.classes, None, progress).images.where(lambda image: image.id in ids)
+    links = audit.record.audit.config.follow_links
+    found = find_test_set(data, audit.record.model.classes, None, progress, follow_links=links)
+    images = found.images.where(lambda image: image.id in ids)
     if images.manifest_sha256 != audit.record.data.manifest_sha256:
         raise BadInputError(
             f"{data} does not hold the images of {audit.folder} as they were; name the right data, or leave out --data."

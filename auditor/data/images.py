@@ -1,10 +1,10 @@
-"""One image file to one array of pixels."""
+"""The bytes of one image to one array of pixels."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: File name endings that are tried as images; anything else in a class folder is listed as skipped.
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+#: An opaque image of 8 bits, and in a few words each what was done to it beyond decoding.
+Opened: TypeAlias = tuple[Image.Image, tuple[str, ...]]
+
+#: File name endings of DICOM files, which often have none: they are known by their content.
+DICOM_SUFFIXES = (".dcm", ".dicom")
+
+#: File name endings that are tried as images; any other file in a class folder is listed as skipped.
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", *DICOM_SUFFIXES})
+
+#: What Pillow may take a file for, whatever its name: some of its other formats start programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 #: Images above this many pixels are refused as likely decompression bombs.
 MAX_PIXELS = 100_000_000
@@ -25,54 +34,100 @@ MAX_PIXELS = 100_000_000
 #: How images are brought to the model's input, for the record.
 RESIZE = "Pillow bicubic"
 
+#: Rows that are worked on at once where all would take too much memory.
+_STRIP = 256
+
 
 class UnreadableImageError(Exception):
     """An image that cannot be used; the message is the reason the report prints."""
 
 
 def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
-    """Decode an image file and bring it to a model's input.
+    """Decode an image file and bring it to a model's input: `open_image`, then `fit`."""
+    return fit(open_image(content)[0], size, channels)
 
-    The EXIF orientation is applied, transparency is composited on white, 16-bit greyscale is scaled to
-    8 bits, and the image is resized with Pillow's bicubic filter where its size differs.
+
+def open_image(content: bytes) -> Opened:
+    """Decode an image file to 8 bits.
+
+    The EXIF orientation is applied, transparency is composited on white, and 16-bit greyscale is scaled to 8 bits.
+    DICOM files are read as `auditor.data.dicom.open_dicom` says.
 
     Args:
         content: the bytes of the file.
+
+    Returns:
+        An opaque image of 8 bits, and in a few words each what was done to it beyond decoding.
+
+    Raises:
+        UnreadableImageError: if the bytes are no image, are damaged, or are of an unsupported kind.
+        BadInputError: if they need a package that is not installed.
+    """
+    # Other packages (WeasyPrint is one) tell Pillow to fill up damaged images, for the whole process.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if is_dicom(content):
+            from auditor.data.dicom import open_dicom
+
+            return open_dicom(content)
+        try:
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            check_size(image.width, image.height)
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise UnreadableImageError(f"it holds {frames} frames; only single images are read")
+            # Pillow turns a TIFF while it loads it.
+            turned = image.getexif().get(0x0112, 1) != 1
+            image.load()
+            return _plain(image, turned)
+        except UnreadableImageError:
+            raise
+        except MemoryError as error:
+            raise UnreadableImageError("it takes more memory than there is") from error
+        except Image.DecompressionBombError as error:
+            raise UnreadableImageError("it has too many pixels") from error
+        except UnidentifiedImageError as error:
+            raise UnreadableImageError("not an image that Pillow can read") from error
+        except Exception as error:
+            raise UnreadableImageError(f"damaged: {error}") from error
+
+
+def is_dicom(content: bytes) -> bool:
+    """Whether a file says that it is DICOM: the standard puts its mark after 128 bytes (PS3.10, 7.1)."""
+    return content[128:132] == b"DICM"
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a likely decompression bomb before it is decoded. Raises `UnreadableImageError`."""
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} million")
+
+
+def fit(image: Image.Image, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+    """Bring an opaque image of 8 bits to a model's input, with Pillow's bicubic filter where its size differs.
+
+    Args:
+        image: of any mode of 8 bits.
         size: height and width of the result in pixels.
         channels: 3 for RGB, 1 for greyscale.
 
     Returns:
         Array of shape `(height, width, channels)`, values 0 to 255.
-
-    Raises:
-        UnreadableImageError: if the bytes are no image, are damaged, or are of an unsupported kind.
     """
-    # Other packages (WeasyPrint is one) tell Pillow to fill up damaged images, for the whole process.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(content))
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImageError(
-                    f"{image.width} x {image.height} pixels are more than {MAX_PIXELS // 10**6} million"
-                )
-            frames = getattr(image, "n_frames", 1)
-            if frames > 1:
-                raise UnreadableImageError(f"it holds {frames} frames; only single images are read")
-            image.load()
-            plain = _to_eight_bits(ImageOps.exif_transpose(image)).convert("L" if channels == 1 else "RGB")
-    except UnreadableImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError("it has too many pixels") from error
-    except Exception as error:
-        if isinstance(error, UnidentifiedImageError):
-            raise UnreadableImageError("not an image that Pillow can read") from error
-        raise UnreadableImageError(f"damaged: {error}") from error
+    mode = "L" if channels == 1 else "RGB"
+    plain = image if image.mode == mode else image.convert(mode)
     if plain.size != size[::-1]:
         plain = plain.resize(size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(plain, dtype=np.uint8).reshape(*size, channels)
+
+
+def by_table(table: NDArray[np.uint8], pixels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Look pixels of up to 16 bits up in a table of 65536 entries, negative ones from its end, in little memory."""
+    result = np.empty(pixels.shape, dtype=np.uint8)
+    for top in range(0, len(pixels), _STRIP):
+        result[top : top + _STRIP] = table[pixels[top : top + _STRIP]]
+    return result
 
 
 def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -86,14 +141,29 @@ def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Bring any supported mode to an opaque 8-bit one."""
+def _plain(image: Image.Image, turned: bool) -> Opened:
+    """Bring a decoded image of any supported mode to an opaque 8-bit one, with no more copies than needed."""
+    done = []
+    if turned:
+        ImageOps.exif_transpose(image, in_place=True)
+        done.append("turned by its EXIF orientation")
     if image.mode.startswith("I;16"):
         values = np.asarray(image, dtype=np.uint16)
-        return Image.fromarray((values / 257).round().astype(np.uint8))
+        scale = (np.arange(2**16) / 257).round().astype(np.uint8)
+        return Image.fromarray(by_table(scale, values)), (*done, "16 bits scaled to 8")
     if image.mode in {"I", "F"}:
         raise UnreadableImageError(f"pixels of mode {image.mode} have no known range; save it with 8 or 16 bits")
     if image.has_transparency_data:
-        over = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return image
+        over = image if image.mode == "RGBA" else image.convert("RGBA")
+        if over.getchannel("A").getextrema() != (255, 255):
+            done.append("transparency composited on white")
+            for top in range(0, over.height, _STRIP):
+                place = (0, top, over.width, min(top + _STRIP, over.height))
+                strip = over.crop(place)
+                over.paste(Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip), place)
+        image = over
+    elif image.mode == "CMYK":
+        done.append("CMYK converted to RGB")
+    if image.mode not in {"L", "RGB"}:
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image, tuple(done)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path  # noqa: TC003 - the annotations of a dataclass are read at run time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.data.images import UnreadableImageError, decode
+from auditor.data.images import DICOM_SUFFIXES, UnreadableImageError, fit, is_dicom
+from auditor.data.source import Source  # noqa: TC001 - the annotations of a dataclass are read at run time
 from auditor.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -24,20 +25,23 @@ class LabelledImage:
     """One image of a set.
 
     Attributes:
-        id: its path below the data folder, with forward slashes.
-        path: where the file lies.
+        id: its path below the data folder, with forward slashes; of a DICOM file, which may be named after the
+            patient, the class folder and the beginning of its SHA-256.
+        source: where its bytes lie.
         label: index of its ground truth in the classes of the set.
-        sha256: of the file's bytes.
+        sha256: of the file's bytes, or of the pixels where it is no file of its own.
         group: the patient or lesion it shows, if the data say so.
         subgroups: name and value of each column the data have for one.
+        conversions: what is done to it beyond decoding, in a few words each.
     """
 
     id: str
-    path: Path
+    source: Source
     label: int
     sha256: str
     group: str | None = None
     subgroups: tuple[tuple[str, str], ...] = ()
+    conversions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,66 @@ class SkippedFile:
 
     id: str
     reason: str
+
+
+class Intake:
+    """Takes images in: each is hashed and decoded once, so that a broken one is known before the long work."""
+
+    def __init__(self) -> None:
+        self._images: list[LabelledImage] = []
+        self._skipped: list[SkippedFile] = []
+        self._named: Counter[str] = Counter()
+
+    def add(
+        self,
+        place: str,
+        name: str,
+        source: Source,
+        label: int,
+        group: str | None = None,
+        subgroups: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Take an image in, or list it as skipped.
+
+        Args:
+            place: what the id begins with, of a DICOM file too: the class folder and a slash, or nothing.
+            name: the rest of the id. A DICOM file may be named after the patient, and gets one by its content.
+            source: where its bytes lie.
+            label: index of its class.
+            group: its patient or lesion, if known.
+            subgroups: name and value of each.
+        """
+        identity, sha256 = place + name, ""
+        try:
+            content = source.read()
+            sha256 = hashlib.sha256(content).hexdigest()
+            if is_dicom(content):
+                identity = self._by_content(place, sha256)
+            _, conversions = source.open(content)
+        except UnreadableImageError as error:
+            if name.lower().endswith(DICOM_SUFFIXES) and identity == place + name:
+                identity = self._by_content(place, sha256)
+            self.skip(identity, str(error))
+        else:
+            self._images.append(LabelledImage(identity, source, label, sha256, group, subgroups, conversions))
+
+    def _by_content(self, place: str, sha256: str) -> str:
+        """Name a DICOM file by its content; copies are numbered."""
+        name = f"{place}{sha256[:16] or 'unreadable'}"
+        self._named[name] += 1
+        return f"{name}-{self._named[name]}.dcm" if self._named[name] > 1 else f"{name}.dcm"
+
+    def skip(self, identity: str, reason: str) -> None:
+        """List a file that was not even tried."""
+        self._skipped.append(SkippedFile(identity, reason))
+
+    def image_set(self, classes: tuple[str, ...]) -> ImageSet:
+        """All that was taken in."""
+        return ImageSet(
+            classes,
+            tuple(sorted(self._images, key=lambda image: image.id)),
+            tuple(sorted(self._skipped, key=lambda file: file.id)),
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +153,19 @@ class ImageSet:
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
 
     @property
+    def conversions(self) -> dict[str, int]:
+        """By what was done to images beyond decoding, the number of images."""
+        return dict(sorted(Counter(words for image in self.images for words in image.conversions).items()))
+
+    @property
+    def duplicates(self) -> list[tuple[LabelledImage, ...]]:
+        """The images that are byte for byte the same, in the order of their ids."""
+        by_hash: dict[str, list[LabelledImage]] = {}
+        for image in self.images:
+            by_hash.setdefault(image.sha256, []).append(image)
+        return [tuple(same) for same in by_hash.values() if len(same) > 1]
+
+    @property
     def manifest_sha256(self) -> str:
         """SHA-256 over id, class name, hash, group and subgroups of every image: equal sets have equal manifests."""
         digest = hashlib.sha256()
@@ -114,12 +191,12 @@ class ImageSet:
         batch = np.empty((stop - start, *size, channels), dtype=np.uint8)
         for row, image in zip(batch, self.images[start:stop], strict=True):
             try:
-                content = image.path.read_bytes()
+                content = image.source.read()
                 if hashlib.sha256(content).hexdigest() != image.sha256:
-                    raise BadInputError(f"{image.path} changed while it was in use. Start again.")
-                row[...] = decode(content, size, channels)
-            except (OSError, UnreadableImageError) as error:
-                raise BadInputError(f"{image.path} can no longer be read ({error}). Start again.") from error
+                    raise BadInputError(f"{image.id} changed while it was in use. Start again.")
+                row[...] = fit(image.source.open(content)[0], size, channels)
+            except UnreadableImageError as error:
+                raise BadInputError(f"{image.id} can no longer be read ({error}). Start again.") from error
         return batch
 
     def places(self, batch_size: int) -> list[slice]:
@@ -140,3 +217,20 @@ class ImageSet:
                 pixels = ahead.pop().result()
                 ahead += [read(following) for following in places[number + 1 : number + 2]]
                 yield place, pixels
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one part of the data, where one file lists them all.
+
+    Attributes:
+        images: of the part.
+        stated: whether the file says which part they are; else they are all there is.
+        left_out: number of images of other parts.
+        training: SHA-256 of every image of the training part; None if the file names none.
+    """
+
+    images: ImageSet
+    stated: bool
+    left_out: int
+    training: frozenset[str] | None

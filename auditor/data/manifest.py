@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.data.folder import checked_hash
-from auditor.data.images import UnreadableImageError
-from auditor.data.imageset import ImageSet, LabelledImage, SkippedFile
+from auditor.data.folder import OUTSIDE, file_hashes, leads_outside
+from auditor.data.imageset import Intake, Part
+from auditor.data.source import File
 from auditor.errors import BadInputError
 from auditor.progress import Progress, Silent
 
@@ -21,27 +20,18 @@ if TYPE_CHECKING:
 SUBGROUP = "subgroup_"
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What a CSV file names.
-
-    Attributes:
-        images: those to test on.
-        has_split: whether the file says which those are; else all are.
-        left_out: number of rows of other parts.
-    """
-
-    images: ImageSet
-    has_split: bool
-    left_out: int
-
-
 def is_manifest(data: Path) -> bool:
     """Whether DATA is a CSV file and not a folder."""
     return data.suffix.lower() == ".csv" and not data.is_dir()
 
 
-def read_manifest(path: Path, classes: Sequence[str] | None = None, progress: Progress | None = None) -> Manifest:
+def read_manifest(
+    path: Path,
+    classes: Sequence[str] | None = None,
+    *,
+    follow_links: bool = False,
+    progress: Progress | None = None,
+) -> Part:
     """Read a CSV file with a header and the columns `path` and `label`.
 
     `path` is relative to the file's own folder. A column `group` names the patient or lesion of each image, a
@@ -50,6 +40,7 @@ def read_manifest(path: Path, classes: Sequence[str] | None = None, progress: Pr
     Args:
         path: of the file.
         classes: the class names in the order of the labels; default the labels, sorted.
+        follow_links: whether links may lead out of the file's folder.
         progress: told of each image.
 
     Raises:
@@ -57,15 +48,14 @@ def read_manifest(path: Path, classes: Sequence[str] | None = None, progress: Pr
             class without a readable image; the message names the line.
     """
     rows, header = _read(path)
-    has_split = "split" in header
-    wanted = [(line, row) for line, row in rows if not has_split or row["split"] == "test"]
+    stated = "split" in header
+    wanted = [(line, row) for line, row in rows if not stated or row["split"] == "test"]
     if not wanted:
-        raise BadInputError(f"{path} names no image{' whose split is test' if has_split else ''}.")
+        raise BadInputError(f"{path} names no image{' whose split is test' if stated else ''}.")
     names = tuple(classes) if classes else tuple(sorted({row["label"] for _, row in wanted}))
     subgroups = [name for name in header if name.startswith(SUBGROUP) and len(name) > len(SUBGROUP)]
-    images: list[LabelledImage] = []
-    skipped: list[SkippedFile] = []
-    seen: dict[str, int] = {}
+    limit = None if follow_links else path.parent.resolve()
+    intake, seen = Intake(), dict[str, int]()
     with (progress or Silent()).task("Reading images", len(wanted)) as advance:
         for line, row in wanted:
             identity = Path(row["path"]).as_posix()
@@ -83,40 +73,28 @@ def read_manifest(path: Path, classes: Sequence[str] | None = None, progress: Pr
                     "leave the column out."
                 )
             file = _inside(path, line, identity)
-            try:
-                images.append(
-                    LabelledImage(
-                        identity,
-                        file,
-                        names.index(row["label"]),
-                        checked_hash(file),
-                        row.get("group"),
-                        tuple((name.removeprefix(SUBGROUP), row[name] or "not stated") for name in subgroups),
-                    )
-                )
-            except UnreadableImageError as error:
-                skipped.append(SkippedFile(identity, str(error)))
+            if limit and leads_outside(file, limit):
+                intake.skip(identity, OUTSIDE)
+            else:
+                more = tuple((name.removeprefix(SUBGROUP), row[name] or "not stated") for name in subgroups)
+                intake.add("", identity, File(file), names.index(row["label"]), row.get("group"), more)
             advance(1, "")
+    images = intake.image_set(names)
     for label, name in enumerate(names):
-        if not any(image.label == label for image in images):
-            raise BadInputError(f"{path} names no readable image of class {name!r}.")
-    return Manifest(
-        ImageSet(
-            names,
-            tuple(sorted(images, key=lambda image: image.id)),
-            tuple(sorted(skipped, key=lambda file: file.id)),
-        ),
-        has_split,
-        len(rows) - len(wanted),
-    )
+        if not any(image.label == label for image in images.images):
+            why = next((f" ({file.id}: {file.reason})" for file in images.skipped), "")
+            raise BadInputError(f"{path} names no readable image of class {name!r}{why}.")
+    trained_on = [_inside(path, line, row["path"]) for line, row in rows if stated and row["split"] == "train"]
+    readable = [file for file in trained_on if not (limit and leads_outside(file, limit))]
+    return Part(images, stated, len(rows) - len(wanted), file_hashes(readable, progress) if trained_on else None)
 
 
 def _read(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """Rows with the numbers of their lines, and the header."""
+    if not path.is_file():
+        raise BadInputError(f"The data file {path} {'is no ordinary file' if path.exists() else 'does not exist'}.")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise BadInputError(f"The data file {path} does not exist.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} cannot be read as CSV text in UTF-8: {error}.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
