@@ -11,7 +11,16 @@ from rich.table import Table
 from auditor.cli.terminal import duration, printable
 from auditor.cli.text import inert
 from auditor.epsilon import epsilon_words
-from auditor.report.words import figure, headline, headline_worst, percent, several, telling_attacks, worst_flip
+from auditor.report.words import (
+    data_warnings,
+    figure,
+    headline,
+    headline_worst,
+    percent,
+    several,
+    telling_attacks,
+    worst_flip,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +65,8 @@ def print_summary(record: AuditRecord) -> None:
     for sentence in headline(record):
         console.print(printable(sentence))
     _print_verdict(record, console)
+    for sentence in data_warnings(record):
+        console.print(printable(f"Warning: {sentence}"))
     if record.data.skipped:
         console.print(f"{len(record.data.skipped)} files could not be read and were left out:")
         for file in record.data.skipped[:10]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from auditor.data.images import UnreadableImageError, by_table, check_size
+from auditor.data.images import UnreadableImageError, by_table, check_size, strips
 from auditor.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _check(data: Dataset) -> None:
 
 def _pixels(data: Dataset) -> NDArray[Any]:
     """Stored values of shape `(rows, columns)`, or colours of shape `(rows, columns, 3)`."""
-    from pydicom.pixels import get_decoder, pixel_array
+    from pydicom.pixels import convert_color_space, get_decoder
 
     syntax = data.file_meta.TransferSyntaxUID
     name = syntax.name if syntax.name != str(syntax) else "a way that is not in the standard"
@@ -139,7 +139,7 @@ def _pixels(data: Dataset) -> NDArray[Any]:
     if not decoder.is_available:
         raise UnreadableImageError(f"its pixels are compressed ({name}); no decoder for that is installed")
     try:
-        pixels: NDArray[Any] = pixel_array(data)
+        pixels, found = decoder.as_array(data, raw=True)
     except Exception as error:
         if not syntax.is_encapsulated or isinstance(error, MemoryError):
             raise
@@ -147,7 +147,14 @@ def _pixels(data: Dataset) -> NDArray[Any]:
     expected = (int(data.Rows), int(data.Columns), *([3] if data.PhotometricInterpretation in _COLOUR else []))
     if pixels.shape != expected or pixels.dtype.itemsize > 2:
         raise UnreadableImageError("its pixels are not of the shape it states")
-    return pixels
+    if str(found["photometric_interpretation"]).startswith("YBR"):
+        # In strips, because pydicom takes eight times the memory meanwhile.
+        if not pixels.flags.writeable:
+            pixels = pixels.copy()
+        for strip in strips(pixels):
+            strip[...] = convert_color_space(strip, "YBR_FULL", "RGB")
+    result: NDArray[Any] = pixels
+    return result
 
 
 def _stored(data: Dataset) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -125,9 +125,14 @@ def fit(image: Image.Image, size: tuple[int, int], channels: int) -> NDArray[np.
 def by_table(table: NDArray[np.uint8], pixels: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Look pixels of up to 16 bits up in a table of 65536 entries, negative ones from its end, in little memory."""
     result = np.empty(pixels.shape, dtype=np.uint8)
-    for top in range(0, len(pixels), _STRIP):
-        result[top : top + _STRIP] = table[pixels[top : top + _STRIP]]
+    for shown, strip in zip(strips(result), strips(pixels), strict=True):
+        shown[...] = table[strip]
     return result
+
+
+def strips(pixels: NDArray[Any]) -> list[NDArray[Any]]:
+    """Cut an image into views of some rows each, to be worked on where all at once would take too much memory."""
+    return [pixels[top : top + _STRIP] for top in range(0, len(pixels), _STRIP)]
 
 
 def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

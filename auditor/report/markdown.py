@@ -121,12 +121,7 @@ def _checks(record: AuditRecord) -> str:
 
 
 def _warnings(record: AuditRecord) -> str:
-    found = []
-    if record.data.train_overlap:
-        found.append(
-            f"{record.data.train_overlap:,} of the {record.data.images:,} test images are, byte for byte, images the "
-            "model was trained on: accuracy without an attack is overstated."
-        )
+    found = words.data_warnings(record)
     if skipped := len(record.data.skipped):
         found.append(f"{skipped:,} {'file' if skipped == 1 else 'files'} could not be read and left out.")
     return _list(found)

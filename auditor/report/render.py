@@ -71,6 +71,8 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         worst=worst,
         several=several,
         sentences=words.headline(record),
+        data_warnings=words.data_warnings(record),
+        repeated=words.repeated(record),
         directions=words.directions(record),
         clauses=clause_map(record, compared),
         compared=compared,

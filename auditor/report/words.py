@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from auditor.record import AttackResult, AuditRecord, Estimate, Performance, Proportion, WorstCase
 
 
+#: From this share of repeated test images on, page one warns of them.
+SERIOUS_REPEATS = 0.01
+
+#: Characters that change the direction of the text after them.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def quoted(name: str) -> str:
+    """Name from outside for a sentence: in quotes, and unable to turn what follows it around."""
+    return f"“\u2068{name}\u2069”" if _TURNING & set(name) else f"“{name}”"
+
+
 def percent(value: float | None) -> str:
     """Fraction as a percentage with one decimal; a dash for an undefined figure."""
     return "–" if value is None else f"{value * 100:.1f}%"
@@ -167,8 +179,8 @@ def _single(record: AuditRecord, attack: AttackResult) -> list[str]:
     ]
     if name in attack.flips and name in clean.flips:
         sentences.append(
-            f"{counted(attack.flips[name])} images of class “{true}” are then called “{predicted}”; undisturbed it "
-            f"was {clean.flips[name].count:,} of {clean.flips[name].of:,}."
+            f"{counted(attack.flips[name])} images of class {quoted(true)} are then called {quoted(predicted)}; "
+            f"undisturbed it was {clean.flips[name].count:,} of {clean.flips[name].of:,}."
         )
     lowest = min(bounded, key=lambda result: result.accuracy.value, default=attack)
     if lowest is not attack and lowest.accuracy.value < attack.accuracy.value:
@@ -189,9 +201,41 @@ def _worst_direction(record: AuditRecord, worst: WorstCase) -> list[str]:
         return []
     under, before = worst.sensitivity[true], record.clean.sensitivity[true]
     return [
-        f"{under.of - under.count:,} of {under.of:,} images of class “{true}” are then called something else; "
+        f"{under.of - under.count:,} of {under.of:,} images of class {quoted(true)} are then called something else; "
         f"undisturbed it was {before.of - before.count:,}."
     ]
+
+
+def data_warnings(record: AuditRecord) -> list[str]:
+    """What is wrong with the test images that bears on the figures, in sentences without any name."""
+    data, sentences = record.data, []
+    if data.train_overlap:
+        source = (
+            "images of the training part of the data"
+            if data.overlap_with == "training part"
+            else ("images the model was trained on")
+        )
+        sentences.append(
+            f"{data.train_overlap:,} of the {data.images:,} test images are, byte for byte, {source}: accuracy without "
+            "an attack is overstated."
+        )
+    if torn := sum(len(same.images) for same in data.duplicates or [] if len(same.classes) > 1):
+        sentences.append(
+            f"{torn:,} test images are, byte for byte, the same as one of another class: the ground truth of at least "
+            "half of them cannot be right."
+        )
+    if (again := repeated(record)) and again >= SERIOUS_REPEATS * data.images:
+        sentences.append(
+            f"{again:,} of the {data.images:,} test images repeat another byte for byte. Intervals take them for "
+            "further evidence and are too narrow."
+        )
+    return sentences
+
+
+def repeated(record: AuditRecord) -> int | None:
+    """How many test images repeat another, byte for byte; None if nobody looked."""
+    groups = record.data.duplicates
+    return None if groups is None else sum(len(same.images) - 1 for same in groups)
 
 
 def comparability(history: History) -> str:

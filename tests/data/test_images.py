@@ -1,5 +1,7 @@
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from auditor.data.images import UnreadableImageError, decode
+from auditor.data.images import UnreadableImageError, decode, fit, open_image
 
 
 def encoded(image, kind="PNG", **options):
@@ -62,6 +64,76 @@ def test_metadata_of_the_wrong_kind_does_not_end_the_run():
         assert decode(content, (4, 2), 3).shape == (4, 2, 3)
     except UnreadableImageError as error:
         assert "damaged" in str(error)
+
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (41, 33, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("WEBP", {"lossless": True})],
+)
+def test_lossless_formats_give_the_same_pixels(kind, options):
+    assert np.array_equal(decode(encoded(Image.fromarray(PIXELS), kind, **options), (41, 33), 3), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "expected", "said"),
+    [
+        (Image.new("RGB", (9, 9), (200, 100, 50)), "JPEG", (200, 100, 50), ()),
+        (Image.new("CMYK", (9, 9), (0, 255, 255, 0)), "JPEG", (255, 0, 0), ("CMYK converted to RGB",)),
+        (Image.new("RGBA", (9, 9), (0, 0, 255, 128)), "PNG", (127, 127, 255), ("transparency composited on white",)),
+        (Image.new("RGBA", (9, 9), (0, 0, 255, 255)), "PNG", (0, 0, 255), ()),
+        (Image.new("LA", (9, 9), (0, 0)), "PNG", (255, 255, 255), ("transparency composited on white",)),
+        (Image.new("RGB", (9, 9), (0, 9, 0)).quantize(4), "PNG", (0, 9, 0), ()),
+        (Image.new("I;16", (9, 9), 257 * 77), "PNG", (77, 77, 77), ("16 bits scaled to 8",)),
+        (Image.new("I;16", (9, 9), 257 * 77), "TIFF", (77, 77, 77), ("16 bits scaled to 8",)),
+        (Image.new("L", (9, 9), 33), "WEBP", (33, 33, 33), ()),
+    ],
+)
+def test_what_is_done_to_an_image_is_said(image, kind, expected, said):
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
+    found, done = open_image(encoded(image, kind, **options))
+    assert np.abs(fit(found, (9, 9), 3)[4, 4].astype(int) - expected).max() <= 2
+    assert done == said
+
+
+def test_sixteen_bits_are_rounded_to_the_nearest():
+    values = np.arange(2**16, dtype=np.uint16).reshape(512, 128)
+    found = decode(encoded(Image.fromarray(values)), (512, 128), 1)[..., 0]
+    assert np.array_equal(found, (values / 257).round())
+
+
+def test_a_format_that_starts_programs_is_no_image():
+    content = encoded(Image.new("RGB", (4, 4)), "EPS")
+    with pytest.raises(UnreadableImageError, match="not an image"):
+        decode(content, (4, 4), 3)
+
+
+#: Runs in a process of its own, because the peak of memory is the process's.
+LARGE = """
+import io, resource, sys
+import numpy as np
+from PIL import Image
+from auditor.data.images import fit, open_image
+stream = io.BytesIO()
+grey = Image.new("L", (10000, 10000), 90)
+image = Image.merge("RGBA", [grey] * 4) if sys.argv[1] == "RGBA" else Image.merge("RGB", [grey] * 3)
+image.save(stream, "PNG" if sys.argv[1] == "RGBA" else "JPEG", compress_level=1)
+del image, grey
+resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
+image, done = open_image(stream.getvalue())
+print(fit(image, (32, 32), 3).shape, done)
+"""
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_hundred_megapixels_are_no_trouble(mode):
+    ended = subprocess.run(
+        [sys.executable, "-c", LARGE, mode], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "(32, 32, 3)" in ended.stdout
 
 
 def bomb():

@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import pytest
 from conftest import draw
@@ -81,6 +82,27 @@ def test_an_unreadable_image_is_skipped_with_its_reason(folder):
 def test_a_table_that_cannot_be_right_is_a_plain_error(folder, table, header, message):
     with pytest.raises(BadInputError, match=message):
         read_manifest(write(folder, table, header))
+
+
+def test_links_out_of_the_folder_are_not_followed(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    draw(0, 950).save(elsewhere / "x.png")
+    (folder / "link.png").symlink_to(elsewhere / "x.png")
+    (folder / "links").symlink_to(elsewhere)
+    path = write(folder, [*rows(), ["link.png", "blue"], ["links/x.png", "blue"]])
+    found = read_manifest(path).images
+    assert [file.id for file in found.skipped] == ["link.png", "links/x.png"]
+    assert all("leads out" in file.reason for file in found.skipped)
+    assert len(read_manifest(path, follow_links=True).images) == 18
+
+
+def test_the_overlap_with_the_training_rows_is_counted(folder):
+    shutil.copy(folder / "0-0.png", folder / "again.png")
+    table = [[*row, "test" if i % 2 else "train"] for i, row in enumerate(rows())]
+    found = find_test_set(
+        write(folder, [*table, ["again.png", "blue", "test"]], ("path", "label", "split")), None, None
+    )
+    assert (found.overlap, found.overlap_with) == (("again.png",), "training part")
 
 
 def test_a_label_unknown_to_the_model_and_a_file_that_is_not_there(folder):

@@ -117,3 +117,19 @@ def test_one_class_is_too_few(tmp_path):
     draw_folder(tmp_path, 10, ("only",))
     with pytest.raises(BadInputError, match="at least two"):
         training_sets(tmp_path, TrainingSettings())
+
+
+def test_the_overlap_with_the_training_part_is_counted_where_no_split_was_recorded(tmp_path):
+    draw_folder(tmp_path / "train", 4)
+    draw_folder(tmp_path / "val", 4, first=30)
+    draw_folder(tmp_path / "test", 2, first=3)
+    found = find_test_set(tmp_path, None, None)
+    assert found.overlap == ("test/blue/000.png", "test/red/000.png")
+    assert (found.chosen, found.train_overlap, found.overlap_with) == ("test folder", 2, "training part")
+
+
+def test_parts_without_a_test_part_are_an_error(tmp_path):
+    draw_folder(tmp_path / "train", 2)
+    draw_folder(tmp_path / "val", 2)
+    with pytest.raises(BadInputError, match="parts of a data set"):
+        find_test_set(tmp_path, None, None)
