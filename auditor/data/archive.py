@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: A member that is deflated to less than this share of its size is refused: images do not compress that well.
-_LEAST_SHARE = 1 / 500
+#: A member that is larger and was compressed to less than this share of its size is refused: images are not so plain.
+_HARMLESS, _LEAST_SHARE = 2**24, 1 / 500
 
 #: Longest header of an array that is read; that of an array of images has about a hundred bytes.
 _LONGEST_HEADER = 2000
@@ -166,7 +166,7 @@ def _array(path: Path, stream: BinaryIO, archive: zipfile.ZipFile, member: zipfi
         )
         stream.seek(begin)
     else:
-        if packed < size * _LEAST_SHARE:
+        if size > _HARMLESS and packed < size * _LEAST_SHARE:
             raise BadInputError(f"{path}: {member.filename} is a likely decompression bomb: {packed} to {size} bytes.")
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if size > free // 2:

@@ -68,7 +68,7 @@ class Rows:
     Attributes:
         stream: where they lie.
         start: place of the first in it.
-        shape: of one image: height and width, and 3 for RGB.
+        shape: of one image: height and width, and where there is a third, 1 for greyscale or 3 for RGB.
     """
 
     stream: BinaryIO
@@ -108,4 +108,5 @@ class Row:
 
     def open(self, content: bytes) -> Opened:
         """Make an image of its pixels."""
-        return Image.fromarray(np.frombuffer(content, np.uint8).reshape(self.rows.shape)), ()
+        pixels = np.frombuffer(content, np.uint8).reshape(self.rows.shape)
+        return Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels), ()
