@@ -32,6 +32,8 @@ FILE_NAME = "predictions.csv"
 
 _HEAD = ("id", "group", "label", "attack", "epsilon", "predicted", "confidence")
 _TAIL = ("linf", "l2", "psnr", "ssim", "predicted 8-bit", "out of bounds")
+#: What a spreadsheet takes for the beginning of a formula, or passes over before one; and what marks it as none.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 _LOGIT, _SUBGROUP = "logit ", "subgroup "
 
 
@@ -170,7 +172,7 @@ def _read(rows: Iterator[list[str]], classes: Sequence[str]) -> Predictions:
 def _inert(value: object) -> str:
     """Text of a cell; names that a spreadsheet would run as a formula get an apostrophe in front."""
     text = str(value)
-    if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r", "'"):
+    if isinstance(value, str) and text.startswith(_FORMULA):
         return f"'{text}"
     return text
 
