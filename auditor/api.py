@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.comparison.record import MOST_VERSIONS, Comparison, read_comparison
-from auditor.errors import BadInputError
+from auditor.errors import BadInputError, MedauditError
 from auditor.progress import Progress, Silent
 from auditor.record import FILE_NAME, AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
@@ -270,4 +270,15 @@ def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Re
         reports = render_comparison(place, read_comparison(place))
         if not (place / FILE_NAME).is_file():
             return reports
-    return render_audit(place, record or read_record(place))
+    if record:
+        return render_audit(place, record)
+    found = read_record(place)
+    try:
+        return render_audit(place, found)
+    except MedauditError:
+        raise
+    except Exception as error:  # a record from elsewhere may be well-formed and name a class that it does not have
+        raise BadInputError(
+            f"{place / FILE_NAME} contradicts itself, and no report can be drawn ({type(error).__name__}: {error}). "
+            "Give the folder as medaudit wrote it."
+        ) from error

@@ -44,7 +44,10 @@ def _epsilon(given: Any) -> Any:
     """Read `2/255` as a fraction."""
     if isinstance(given, str):
         numerator, slash, denominator = given.partition("/")
-        return float(numerator) / (float(denominator) if slash else 1.0)
+        try:
+            return float(numerator) / (float(denominator) if slash else 1.0)
+        except ZeroDivisionError as error:
+            raise ValueError(f"{given!r} divides by zero") from error
     return given
 
 
@@ -177,7 +180,7 @@ def read_policy(path: Path) -> Policy:
         values = tomllib.loads(content.decode())
     except FileNotFoundError as error:
         raise BadInputError(f"The policy {path} does not exist.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # a ValueError, and not TOML's: a number of 5000 digits
         raise BadInputError(f"The policy {path} cannot be read as TOML: {error}.") from error
     try:
         return Policy.model_validate({**values, "file": path.name, "sha256": hashlib.sha256(content).hexdigest()})

@@ -121,7 +121,7 @@ def _read(context: click.Context, option: click.Parameter, path: Path | None) ->
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError, and not TOML's: a number of 5000 digits
         raise BadInputError(f"The configuration {path} is no TOML: {error}.") from error
     table = tables.get(context.info_name or "", {})
     strangers = [name for name, value in tables.items() if not isinstance(value, dict)]
