@@ -85,7 +85,7 @@ def train(
     If the folder has parts `train` and `test` they are used; else the images are split class by class.
 
     Args:
-        data: folder with one folder of images per class.
+        data: folder with one folder of images per class, or an NPZ file.
         output: the model file, ending in `.h5` or `.keras`.
         settings: how to train; default the paper's values. `weights` may be the path of a file.
         progress: told of the work.
@@ -122,8 +122,9 @@ def audit(
 
     Args:
         model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits.
-        data: folder with one folder of test images per class, or with such a folder named `test`; or a CSV file, as
-            `auditor.data.manifest.read_manifest` reads it.
+        data: folder with one folder of test images per class, or with such folders in a folder named `test`; or a CSV
+            file, as `auditor.data.manifest.read_manifest` reads it; or an NPZ file, as
+            `auditor.data.archive.read_archive` does.
         output: the audit's folder, new or empty; default `audits/<model>-<UTC time>`.
         settings: the options; default those of the baseline on which the attacks depend, or a sweep of FGSM.
         baseline: folder of the audit of a version to compare with, on the same images with the same attacks.

@@ -64,7 +64,8 @@ def command(
     MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
     per class; if it has a folder `test`, that is used, else the test part of the split recorded by
     `medaudit train`, else all images. Or DATA is a CSV file with the columns path and label, and if need be group
-    (patient or lesion), split (of which test is used) and subgroup_NAME.
+    (patient or lesion), split (of which test is used) and subgroup_NAME; or an NPZ file with test_images and
+    test_labels. Images are PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.
 
     Ctrl-C keeps what is done; --resume goes on. With --resume, MODEL and DATA are only needed where they were moved.
     Exit code 1 says that a criterion of the policy failed, or with --fail-on-regression that the version is worse than

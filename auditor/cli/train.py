@@ -29,7 +29,8 @@ from auditor.sidecar import sidecar_path
 def command(data: Path, output: Path, dense: str | None, **options: Any) -> None:
     """Train the paper's model on the images in DATA.
 
-    DATA holds one folder of images per class, or such folders in `train` and `test`. The defaults are the
+    DATA holds one folder of images per class, or such folders in `train` and `test`, or is an NPZ file with
+    train_images, train_labels, test_images and test_labels. The defaults are the
     paper's: VGG-19 with ImageNet weights, frozen, and a new head, trained on 70% of the images.
     Ctrl-C keeps the best weights so far.
     """

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from auditor.data.images import UnreadableImageError
+from auditor.data.images import SUFFIXES, UnreadableImageError
 from auditor.data.imageset import Intake
 from auditor.data.source import File
 from auditor.errors import BadInputError
@@ -91,8 +91,9 @@ def read_folder(
 ) -> ImageSet:
     """Read a folder that holds one folder of images per class.
 
-    Hidden files and folders are passed over; any other file that is not a readable image, every broken link, and
-    every link that leads out of the data folder is listed as skipped.
+    Hidden files and folders are passed over; any other file in a class folder that is not a readable image, every
+    broken link, every link that leads out of the data folder, and every image beside the class folders is listed as
+    skipped.
 
     Args:
         folder: the folder of the class folders.
@@ -124,12 +125,16 @@ def read_folder(
             raise BadInputError(f"{home} is a link that leads out of {top}; --follow-links follows it.")
     files = [(label, *file) for label, name in enumerate(names) for file in _walk(found[name], limit)]
     intake = Intake()
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and path.name[0] != "." and not path.is_dir():
+            part = "" if folder == top else f"{shown(folder.relative_to(top).as_posix())}/"
+            intake.skip(part, shown(path.name), "it lies in no class folder")
     with (progress or Silent()).task("Reading images", len(files)) as advance:
         for label, path, reason in files:
             home = found[names[label]]
             place, rest = f"{shown(home.relative_to(top).as_posix())}/", shown(path.relative_to(home).as_posix())
             if reason:
-                intake.skip(place + rest, reason)
+                intake.skip(place, rest, reason)
             else:
                 intake.add(place, rest, File(path), label)
             advance(1, "")

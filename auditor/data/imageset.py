@@ -79,29 +79,27 @@ class Intake:
             group: its patient or lesion, if known.
             subgroups: name and value of each.
         """
-        identity, sha256 = place + name, ""
+        identity = place + _unrevealing(name)
         try:
             content = source.read()
             sha256 = hashlib.sha256(content).hexdigest()
-            if is_dicom(content):
+            if is_dicom(content) or identity != place + name:
                 identity = self._by_content(place, sha256)
             _, conversions = source.open(content)
         except UnreadableImageError as error:
-            if name.lower().endswith(DICOM_SUFFIXES) and identity == place + name:
-                identity = self._by_content(place, sha256)
-            self.skip(identity, str(error))
+            self._skipped.append(SkippedFile(identity, str(error)))
         else:
             self._images.append(LabelledImage(identity, source, label, sha256, group, subgroups, conversions))
 
+    def skip(self, place: str, name: str, reason: str) -> None:
+        """List a file as skipped that is not even tried; `place` and `name` as for `add`."""
+        self._skipped.append(SkippedFile(place + _unrevealing(name), reason))
+
     def _by_content(self, place: str, sha256: str) -> str:
         """Name a DICOM file by its content; copies are numbered."""
-        name = f"{place}{sha256[:16] or 'unreadable'}"
-        self._named[name] += 1
-        return f"{name}-{self._named[name]}.dcm" if self._named[name] > 1 else f"{name}.dcm"
-
-    def skip(self, identity: str, reason: str) -> None:
-        """List a file that was not even tried."""
-        self._skipped.append(SkippedFile(identity, reason))
+        stem = place + sha256[:16]
+        self._named[stem] += 1
+        return f"{stem}-{self._named[stem]}.dcm" if self._named[stem] > 1 else f"{stem}.dcm"
 
     def image_set(self, classes: tuple[str, ...]) -> ImageSet:
         """All that was taken in."""
@@ -110,6 +108,11 @@ class Intake:
             tuple(sorted(self._images, key=lambda image: image.id)),
             tuple(sorted(self._skipped, key=lambda file: file.id)),
         )
+
+
+def _unrevealing(name: str) -> str:
+    """Name of a file whose content is not known: one that is DICOM by its name is not named."""
+    return "a DICOM file" if name.lower().endswith(DICOM_SUFFIXES) else name
 
 
 @dataclass(frozen=True)

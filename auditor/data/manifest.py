@@ -74,7 +74,7 @@ def read_manifest(
                 )
             file = _inside(path, line, identity)
             if limit and leads_outside(file, limit):
-                intake.skip(identity, OUTSIDE)
+                intake.skip("", identity, OUTSIDE)
             else:
                 more = tuple((name.removeprefix(SUBGROUP), row[name] or "not stated") for name in subgroups)
                 intake.add("", identity, File(file), names.index(row["label"]), row.get("group"), more)

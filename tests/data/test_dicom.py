@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import draw_folder, medaudit
+from conftest import draw, draw_folder, medaudit
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing, pixel_array
@@ -232,7 +232,7 @@ def test_a_deflated_bomb_takes_no_memory():
 # --- privacy -----------------------------------------------------------------------------------------------------
 
 
-def test_names_and_tags_stay_out_of_ids_and_reasons(tmp_path):
+def test_names_and_tags_stay_out_of_ids_and_reasons(tmp_path, tmp_path_factory):
     for label, name in enumerate(("ct", "mr")):
         folder = tmp_path / name / f"{SECRET}_folder"
         folder.mkdir(parents=True)
@@ -242,13 +242,17 @@ def test_names_and_tags_stay_out_of_ids_and_reasons(tmp_path):
         (folder / f"{SECRET}_movie.dcm").write_bytes(made(RAMP, NumberOfFrames=3))
         (folder / f"{SECRET}_cut.dcm").write_bytes(made(RAMP)[:200])
         (folder / f"{SECRET}_text.dcm").write_text("no DICOM at all")
+        (folder / f"{SECRET}_absent.dcm").symlink_to("nowhere")
+        (folder / f"{SECRET}_away.dcm").symlink_to(tmp_path_factory.getbasetemp())
+        draw(label, 5).save(folder / f"{SECRET}_picture.dcm", "PNG")
+    (tmp_path / f"{SECRET}_beside.dcm").write_bytes(made(RAMP))
     found = read_folder(tmp_path)
-    assert len(found) == 6
+    assert len(found) == 8
     assert len(found.duplicates) == 2
-    assert len({image.id for image in found.images}) == 6
+    assert len({image.id for image in found.images}) == 8
     assert SECRET not in str([(image.id, image.conversions) for image in found.images])
     assert SECRET not in str(found.skipped)
-    assert len(found.skipped) == 6
+    assert len(found.skipped) == 11
     assert all(image.id.startswith(("ct/", "mr/")) and image.id.endswith(".dcm") for image in found.images)
     assert read_folder(tmp_path).manifest_sha256 == found.manifest_sha256
 

@@ -50,9 +50,11 @@ def test_unreadable_files_are_listed_with_reasons(tmp_path):
     (folder / "blue" / ".ipynb_checkpoints").mkdir()
     draw(0, 1).save(folder / "blue" / ".ipynb_checkpoints" / "passed-over.png")
     (folder / "blue" / "broken-link.png").symlink_to("absent.png")
+    draw(0, 1).save(folder / "beside.png")
     found = read_folder(folder)
     assert len(found) == 6
     assert [file.id for file in found.skipped] == [
+        "beside.png",
         "blue/broken-link.png",
         "blue/notes.txt",
         "red/cut.png",
