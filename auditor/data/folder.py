@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from auditor.data.images import SUFFIXES, UnreadableImageError
@@ -152,19 +151,23 @@ def read_folder(
 
 def folder_hashes(
     folder: Path, *, root: Path, follow_links: bool = False, progress: Progress | None = None
-) -> frozenset[str]:
+) -> frozenset[str] | None:
     """SHA-256 of every file below a folder of the data folder `root`, as `file_hashes` takes them."""
     limit = None if follow_links else root.resolve()
+    if limit and leads_outside(folder, limit):
+        return None
     return file_hashes([path for path, reason in _walk(folder, limit) if not reason], progress)
 
 
-def file_hashes(files: Sequence[Path], progress: Progress | None = None) -> frozenset[str]:
-    """SHA-256 of files, to compare others with; those that cannot be read are passed over."""
+def file_hashes(files: Sequence[Path], progress: Progress | None = None) -> frozenset[str] | None:
+    """SHA-256 of files, to compare others with; None if one cannot be read, because then nothing is known for sure."""
     found = set()
     with (progress or Silent()).task("Reading training images", len(files)) as advance:
         for path in files:
-            with suppress(UnreadableImageError):
+            try:
                 found.add(hashlib.sha256(File(path).read()).hexdigest())
+            except UnreadableImageError:
+                return None
             advance(1, "")
     return frozenset(found)
 

@@ -77,10 +77,12 @@ def open_image(content: bytes) -> Opened:
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
                 raise UnreadableImageError(f"it holds {frames} frames; only single images are read")
-            # Pillow turns a TIFF while it loads it.
+            # Pillow turns a TIFF while it loads it, and takes the upper half of colours of 16 bits.
+            halved = not image.mode.startswith("I;16") and any(";16" in str(tile[3]) for tile in image.tile)
             turned = image.getexif().get(0x0112, 1) != 1
             image.load()
-            return _plain(image, turned)
+            plain, done = _plain(image, turned)
+            return plain, (*done, *(["16 bits scaled to 8"] if halved else []))
         except UnreadableImageError:
             raise
         except MemoryError as error:

@@ -85,8 +85,8 @@ def read_manifest(
             why = next((f" ({file.id}: {file.reason})" for file in images.skipped), "")
             raise BadInputError(f"{path} names no readable image of class {name!r}{why}.")
     trained_on = [_inside(path, line, row["path"]) for line, row in rows if stated and row["split"] == "train"]
-    readable = [file for file in trained_on if not (limit and leads_outside(file, limit))]
-    return Part(images, stated, len(rows) - len(wanted), file_hashes(readable, progress) if trained_on else None)
+    known = bool(trained_on) and not (limit and any(leads_outside(file, limit) for file in trained_on))
+    return Part(images, stated, len(rows) - len(wanted), file_hashes(trained_on, progress) if known else None)
 
 
 def _read(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:

@@ -136,14 +136,31 @@ def test_a_hundred_megapixels_are_no_trouble(mode):
     assert "(32, 32, 3)" in ended.stdout
 
 
-def bomb():
-    """A small PNG file that says it is 60000 x 60000 pixels."""
+def png(width, height, bits, pixels, *more):
+    """A PNG file in RGB; `more` are names and bodies of further chunks."""
 
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in chunks)
+
+
+def patched(content, place, *values, form):
+    """Bytes of a file with other numbers where it states its size."""
+    packed = struct.pack(form, *values)
+    return content[:place] + packed + content[place + len(packed) :]
+
+
+SMALL = Image.new("RGB", (8, 8))
+JPEG = encoded(SMALL, "JPEG")
+
+
+def test_colours_of_sixteen_bits():
+    found, done = open_image(png(2, 1, 16, b"\0" + struct.pack(">6H", 0, 257 * 9, 65535, 257 * 200, 128, 256)))
+    assert fit(found, (1, 2), 3).tolist() == [[[0, 9, 255], [200, 0, 1]]]
+    assert done == ("16 bits scaled to 8",)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +174,12 @@ def bomb():
             encoded(Image.new("L", (4, 4)), "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 9)]),
             "2 frames",
         ),
-        (bomb(), "pixels"),
+        (png(60000, 60000, 8, b""), "pixels"),
+        (patched(JPEG, JPEG.index(b"\xff\xc0") + 5, 60000, 60000, form=">HH"), "pixels"),
+        (patched(encoded(SMALL, "BMP"), 18, 60000, 60000, form="<ii"), "pixels"),
+        (patched(encoded(SMALL, "GIF"), 6, 60000, 60000, form="<HH"), "pixels"),
+        (png(2, 2, 8, bytes(14), (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26)))), "damaged"),
+        (png(2, 2, 8, bytes(14), (b"iCCP", b"a\0\0" + zlib.compress(bytes(2**26)))), "damaged"),
     ],
 )
 def test_what_cannot_be_used_has_a_reason(content, reason):

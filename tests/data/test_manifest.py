@@ -99,10 +99,12 @@ def test_links_out_of_the_folder_are_not_followed(folder, tmp_path_factory):
 def test_the_overlap_with_the_training_rows_is_counted(folder):
     shutil.copy(folder / "0-0.png", folder / "again.png")
     table = [[*row, "test" if i % 2 else "train"] for i, row in enumerate(rows())]
-    found = find_test_set(
-        write(folder, [*table, ["again.png", "blue", "test"]], ("path", "label", "split")), None, None
-    )
+    path = write(folder, [*table, ["again.png", "blue", "test"]], ("path", "label", "split"))
+    found = find_test_set(path, None, None)
     assert (found.overlap, found.overlap_with) == (("again.png",), "training part")
+    (folder / "1-0.png").unlink()
+    found = find_test_set(path, None, None)
+    assert (found.overlap, found.overlap_with) == (None, None)
 
 
 def test_a_label_unknown_to_the_model_and_a_file_that_is_not_there(folder):
