@@ -85,7 +85,9 @@ def main() -> None:
     x, y = unit(pixels), np.eye(subject.outputs, dtype=np.float32)[images.labels]
 
     with tempfile.TemporaryDirectory() as scratch:
-        header = Header(id="", started="", model="", data="", settings=AuditSettings(), batch_size=plan.batch_size, key={})
+        header = Header(
+            id="", started="", model="", data="", settings=AuditSettings(), batch_size=plan.batch_size, key={}
+        )
         keeper = ExampleKeeper(Path(scratch), images, "fgsm", plan.headline)
         journal = Journal.begin(Path(scratch), header, plan.names)
         clock = time.perf_counter()

@@ -74,9 +74,8 @@ def open_image(content: bytes) -> Opened:
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             check_size(image.width, image.height)
-            frames = getattr(image, "n_frames", 1)
-            if frames > 1:
-                raise UnreadableImageError(f"it holds {frames} frames; only single images are read")
+            if _has_second_frame(image):
+                raise UnreadableImageError("it holds more than one frame; only single images are read")
             # Pillow turns a TIFF while it loads it, and takes the upper half of colours of 16 bits.
             halved = not image.mode.startswith("I;16") and any(";16" in str(tile[3]) for tile in image.tile)
             turned = image.getexif().get(0x0112, 1) != 1
@@ -146,6 +145,15 @@ def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Save pixels of shape `(height, width, channels)`, 1 or 3 channels. Raises `BadInputError` as `replacing` does."""
     with replacing(path) as temporary:
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)
+
+
+def _has_second_frame(image: Image.Image) -> bool:
+    """Whether a file holds several images. They are not counted: that takes hours where a file holds enough of them."""
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _plain(image: Image.Image, turned: bool) -> Opened:

@@ -2,6 +2,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -172,7 +173,7 @@ def test_colours_of_sixteen_bits():
         (encoded(Image.new("F", (4, 4)), "TIFF"), "mode F"),
         (
             encoded(Image.new("L", (4, 4)), "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 9)]),
-            "2 frames",
+            "more than one frame",
         ),
         (png(60000, 60000, 8, b""), "pixels"),
         (patched(JPEG, JPEG.index(b"\xff\xc0") + 5, 60000, 60000, form=">HH"), "pixels"),
@@ -185,6 +186,19 @@ def test_colours_of_sixteen_bits():
 def test_what_cannot_be_used_has_a_reason(content, reason):
     with pytest.raises(UnreadableImageError, match=reason):
         decode(content, (8, 8), 3)
+
+
+def test_many_frames_are_not_counted():
+    entries = ((256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (278, 1), (279, 1))
+    body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    length = len(body) + 4
+    count = 100_000
+    content = b"II*\0" + struct.pack("<I", 8)
+    content += b"".join(body + struct.pack("<I", 8 + (n + 1) * length) for n in range(count))
+    start = time.monotonic()
+    with pytest.raises(UnreadableImageError, match="more than one frame"):
+        decode(content, (1, 1), 1)
+    assert time.monotonic() - start < 5
 
 
 def test_damage_is_seen_whatever_other_packages_tell_pillow(monkeypatch):
