@@ -1,6 +1,6 @@
 """One DICOM file to one image of 8 bits.
 
-Only the attributes that say how to show the pixels are looked at, and no text from a file stands in a message: a DICOM
+Only the attributes that say how to show the pixels are read, and no text from a file stands in a message: a DICOM
 file holds the patient's name, and errors and warnings of pydicom quote what they stumble over.
 """
 
@@ -33,6 +33,15 @@ _NEEDED = (
     "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation", "PixelData",
 )  # fmt: skip
 
+#: The attributes that are read at all.
+_READ = (
+    *_NEEDED, "SamplesPerPixel", "PlanarConfiguration", "HighBit", "NumberOfFrames", "BurnedInAnnotation",
+    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
+    "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
+    *(f"{hue}PaletteColorLookupTable{part}" for hue in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")),
+    "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+)  # fmt: skip
+
 
 def open_dicom(content: bytes) -> Opened:
     """Decode a DICOM file to 8 bits, as a viewer shows it (PS3.3 C.7.6.3, C.11.1, C.11.2).
@@ -59,7 +68,7 @@ def open_dicom(content: bytes) -> Opened:
     _silence(pydicom.config)
     try:
         _check_inflated(content)
-        data = pydicom.dcmread(io.BytesIO(content))
+        data = pydicom.dcmread(io.BytesIO(content), specific_tags=list(_READ))
         _check(data)
         pixels = _pixels(data)
         kind = data.PhotometricInterpretation

@@ -138,8 +138,8 @@ def read_folder(
                 intake.add(place, rest, File(path), label)
             advance(1, "")
     images = intake.image_set(names)
-    for label, name in enumerate(names):
-        if not any(image.label == label for image in images.images):
+    for name, count in images.per_class.items():
+        if not count:
             place = f"{shown(found[name].relative_to(top).as_posix())}/"
             why = next((f" ({file.id}: {file.reason})" for file in images.skipped if file.id.startswith(place)), "")
             raise BadInputError(

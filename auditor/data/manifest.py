@@ -80,8 +80,8 @@ def read_manifest(
                 intake.add("", identity, File(file), names.index(row["label"]), row.get("group"), more)
             advance(1, "")
     images = intake.image_set(names)
-    for label, name in enumerate(names):
-        if not any(image.label == label for image in images.images):
+    for name, count in images.per_class.items():
+        if not count:
             why = next((f" ({file.id}: {file.reason})" for file in images.skipped), "")
             raise BadInputError(f"{path} names no readable image of class {name!r}{why}.")
     trained_on = [_inside(path, line, row["path"]) for line, row in rows if stated and row["split"] == "train"]
