@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.comparison.record import MOST_VERSIONS, Comparison, read_comparison
 from auditor.errors import BadInputError
-from auditor.progress import Progress, Silent
+from auditor.log import audit_log
+from auditor.progress import Progress, Several, Silent
 from auditor.record import FILE_NAME, AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
 
@@ -130,21 +132,28 @@ def audit(
         progress: told of the work.
 
     Raises:
-        BadInputError: if the model, the data, the baseline or an option cannot be used; nothing is left behind.
+        BadInputError: if the model, the data, the baseline or an option cannot be used, or another process is at work
+            in the folder; nothing is left behind.
         AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
-    from auditor.auditing import begin, new_folder
+    from auditor.auditing import begin, check_new, new_folder
     from auditor.comparison.versions import inherited
+    from auditor.engine.journal import held
 
     started = datetime.now(UTC)
     identity = f"{Path(model).stem}-{started:%Y%m%dT%H%M%SZ}"
-    before, listener = Path(baseline) if baseline is not None else None, progress or Silent()
+    before = Path(baseline) if baseline is not None else None
     chosen = settings or AuditSettings(**(inherited(read_record(before)) if before else {}))
-    with new_folder(Path(output) if output is not None else Path("audits") / identity) as folder:
-        work = begin(
-            folder, Path(model), Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
-        )
-    return _finish(work, listener)
+    place = Path(output) if output is not None else Path("audits") / identity
+    check_new(place)
+    with held(place), audit_log(place, [Path(model), Path(data), place]) as log:
+        listener = Several(progress or Silent(), log)
+        with new_folder(place):
+            listener.mark("started", audit=identity, tool_version=version("medaudit"), data=Path(data).name)
+            work = begin(
+                place, Path(model), Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
+            )
+        return _finish(work, listener)
 
 
 def resume(
@@ -163,15 +172,21 @@ def resume(
         progress: told of the work.
 
     Raises:
-        BadInputError: if the folder holds no unfinished audit, or the model, the data or anything else that
-            the figures depend on has changed.
+        BadInputError: if the folder holds no unfinished audit, another process is at work in it, or the model, the data
+            or anything else that the figures depend on has changed.
         AuditInterrupted: if it is interrupted again.
     """
-    from auditor.auditing import reopen
+    from auditor.auditing import check_unfinished, reopen
+    from auditor.engine.journal import held
 
-    listener = progress or Silent()
-    work = reopen(Path(folder), Path(model) if model else None, Path(data) if data else None, listener)
-    return _finish(work, listener)
+    place = Path(folder)
+    header = check_unfinished(place)
+    private = [Path(path) for path in (header.model, header.data, model, data, place) if path]
+    with held(place), audit_log(place, private) as log:
+        listener = Several(progress or Silent(), log)
+        listener.mark("resumed", audit=header.id, tool_version=version("medaudit"))
+        work = reopen(place, Path(model) if model else None, Path(data) if data else None, listener)
+        return _finish(work, listener)
 
 
 def _finish(work: Work, progress: Progress) -> AuditResult:
@@ -183,7 +198,9 @@ def _finish(work: Work, progress: Progress) -> AuditResult:
     record, comparison = carry_out(work, progress), None
     if work.baseline:
         comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, work.prepared.tests.images)
-    return AuditResult(record, work.folder, render(work.folder, record), comparison)
+    reports = render(work.folder, record)
+    progress.mark("finished", verdict=record.verdict.status, pdf=reports.pdf is not None)
+    return AuditResult(record, work.folder, reports, comparison)
 
 
 def forecast(

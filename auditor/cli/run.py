@@ -11,7 +11,7 @@ from auditor import api
 from auditor.cli.config import ConfigurableCommand, given_options
 from auditor.cli.options import audit_options, audit_settings
 from auditor.cli.summary import one_line, print_comparison, print_forecast, print_summary
-from auditor.cli.terminal import TerminalProgress, say_reports
+from auditor.cli.terminal import listener, log_format_option, say_reports
 from auditor.comparison.versions import inherited
 from auditor.record import read_record
 
@@ -46,6 +46,7 @@ INCONCLUSIVE = 3
     type=click.Path(path_type=Path),
     help="Go on with the unfinished audit in this folder, with the options it was begun with.",
 )
+@log_format_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -57,6 +58,7 @@ def command(
     fail_on_regression: bool,
     dry_run: bool,
     resume: Path | None,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Audit MODEL on the images in DATA.
@@ -70,9 +72,10 @@ def command(
     Exit code 1 says that a criterion of the policy failed, or with --fail-on-regression that the version is worse than
     its baseline; 3 that a check of the attacks did: then the figures are no evidence of robustness.
     """
-    progress = TerminalProgress()
+    progress = listener(log_format)
     if resume:
-        if extra := [name for name in given_options(context) if name not in ("model", "data", "resume")]:
+        own = {"model", "data", "resume", "log_format"}
+        if extra := [name for name in given_options(context) if name not in own]:
             raise click.UsageError(f"--resume goes on with the options of the audit; leave out {', '.join(extra)}.")
         result = api.resume(resume, model, data, progress=progress)
     elif not (model and data):
@@ -86,7 +89,7 @@ def command(
     print_summary(result.record)
     if result.comparison:
         print_comparison(result.comparison)
-    say_reports(result.reports)
+    say_reports(result.reports, progress)
     click.echo(one_line(result.record, result.folder))
     if fail_on_regression and result.comparison and result.comparison.regressed:
         context.exit(FAILED)
