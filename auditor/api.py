@@ -18,6 +18,7 @@ from auditor.log import audit_log
 from auditor.progress import Progress, Several, Silent
 from auditor.record import FILE_NAME, AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
+from auditor.tracking import log_audit, name_of, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,8 @@ def audit(
     """Audit a model and write the folder of the audit: record, predictions, reports, example pictures.
 
     Args:
-        model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits.
+        model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits; or the URI of one in MLflow,
+            `models:/name/version`, `models:/name@alias` or `runs:/run/path`.
         data: folder with one folder of test images per class, or with such a folder named `test`; or a CSV file, as
             `auditor.data.manifest.read_manifest` reads it.
         output: the audit's folder, new or empty; default `audits/<model>-<UTC time>`.
@@ -141,17 +143,18 @@ def audit(
     from auditor.engine.journal import held
 
     started = datetime.now(UTC)
-    identity = f"{Path(model).stem}-{started:%Y%m%dT%H%M%SZ}"
+    subject = pinned(Path(model))
+    identity = f"{name_of(subject)}-{started:%Y%m%dT%H%M%SZ}"
     before = Path(baseline) if baseline is not None else None
     chosen = settings or AuditSettings(**(inherited(read_record(before)) if before else {}))
     place = Path(output) if output is not None else Path("audits") / identity
     check_new(place)
-    with held(place), audit_log(place, [Path(model), Path(data), place]) as log:
+    with held(place), audit_log(place, [subject, Path(data), place]) as log:
         listener = Several(progress or Silent(), log)
         with new_folder(place):
             listener.mark("started", audit=identity, tool_version=version("medaudit"), data=Path(data).name)
             work = begin(
-                place, Path(model), Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
+                place, subject, Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
             )
         return _finish(work, listener)
 
@@ -268,6 +271,15 @@ def compare(
         images = find_images(audits[0], Path(data), listener) if data is not None else None
         comparison = write_comparison(audits, folder, images)
     return ComparisonResult(comparison, folder, render(folder))
+
+
+def log_to_mlflow(folder: str | PathLike[str]) -> str:
+    """Log a finished audit to the MLflow server in use, as `auditor.tracking.log_audit` says; returns the run's id.
+
+    Raises:
+        BadInputError: if the folder holds no finished audit, or MLflow does not take it.
+    """
+    return log_audit(Path(folder), read_record(Path(folder)))
 
 
 def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Rendered:

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +51,7 @@ from auditor.predictions import predictions_csv
 from auditor.preparation import Prepared, prepare
 from auditor.record import FILE_NAME, AuditInfo, AuditRecord
 from auditor.settings import AuditSettings
+from auditor.tracking import fetched, is_uri, name_of, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -161,7 +162,7 @@ def begin(
     header = Header(
         id=identity,
         started=started,
-        model=str(model.resolve()),
+        model=model.as_posix() if is_uri(model) else str(model.resolve()),
         data=str(data.resolve()),
         settings=settings,
         batch_size=plan.batch_size,
@@ -305,7 +306,11 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     # The cheapest error first: loading a model takes a while.
     if not is_manifest(data):
         class_folders(data / "test" if has_part(data, "test") else data)
-    prepared = prepare(model, data, settings, progress)
+    with fetched(model) as file:
+        prepared = prepare(file, data, settings, progress)
+    if is_uri(model):
+        named = {"path": pinned(model).as_posix(), "name": name_of(pinned(model))}
+        prepared = replace(prepared, model=prepared.model.model_copy(update=named))
     subject, names = prepared.subject, settings.attacks
     if settings.policy:
         settings.policy.check_classes(prepared.tests.images.classes)

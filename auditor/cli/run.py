@@ -14,6 +14,7 @@ from auditor.cli.summary import one_line, print_comparison, print_forecast, prin
 from auditor.cli.terminal import listener, log_format_option, say_reports
 from auditor.comparison.versions import inherited
 from auditor.record import read_record
+from auditor.tracking import check_server
 
 #: Exit code of an audit that a criterion of its policy fails, and of a regression where that was asked.
 FAILED = 1
@@ -46,6 +47,12 @@ INCONCLUSIVE = 3
     type=click.Path(path_type=Path),
     help="Go on with the unfinished audit in this folder, with the options it was begun with.",
 )
+@click.option(
+    "--mlflow",
+    is_flag=True,
+    help="Log the audit to the MLflow server that MLFLOW_TRACKING_URI names: parameters, metrics, verdict and the "
+    "whole folder.",
+)
 @log_format_option
 @click.pass_context
 def command(
@@ -58,12 +65,14 @@ def command(
     fail_on_regression: bool,
     dry_run: bool,
     resume: Path | None,
+    mlflow: bool,
     log_format: str,
     **options: Any,
 ) -> None:
     """Audit MODEL on the images in DATA.
 
-    MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
+    MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits, or one in MLflow: models:/NAME/VERSION,
+    models:/NAME@ALIAS or runs:/RUN/PATH. DATA holds one folder of images
     per class; if it has a folder `test`, that is used, else the test part of the split recorded by
     `medaudit train`, else all images. Or DATA is a CSV file with the columns path and label, and if need be group
     (patient or lesion), split (of which test is used) and subgroup_NAME.
@@ -73,8 +82,10 @@ def command(
     its baseline; 3 that a check of the attacks did: then the figures are no evidence of robustness.
     """
     progress = listener(log_format)
+    if mlflow:
+        check_server()
     if resume:
-        own = {"model", "data", "resume", "log_format"}
+        own = {"model", "data", "resume", "mlflow", "log_format"}
         if extra := [name for name in given_options(context) if name not in own]:
             raise click.UsageError(f"--resume goes on with the options of the audit; leave out {', '.join(extra)}.")
         result = api.resume(resume, model, data, progress=progress)
@@ -90,7 +101,11 @@ def command(
     if result.comparison:
         print_comparison(result.comparison)
     say_reports(result.reports, progress)
-    click.echo(one_line(result.record, result.folder))
+    try:
+        if mlflow:
+            click.echo(f"MLflow: run {api.log_to_mlflow(result.folder)}")
+    finally:
+        click.echo(one_line(result.record, result.folder))
     if fail_on_regression and result.comparison and result.comparison.regressed:
         context.exit(FAILED)
     context.exit({"FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}.get(result.record.verdict.status, 0))

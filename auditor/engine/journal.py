@@ -49,7 +49,7 @@ class Header(BaseModel):
     started: str
     """UTC time, ISO 8601."""
     model: str
-    """Path of the model."""
+    """Path of the model, or its MLflow URI."""
     data: str
     """Path of the data folder or CSV file."""
     settings: AuditSettings

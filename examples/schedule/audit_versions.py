@@ -28,7 +28,7 @@ from pathlib import Path
 MODEL_FILES = {".h5", ".hdf5", ".keras"}
 
 #: Options that change neither what is audited nor how.
-PASSING = {"model", "data", "output", "resume", "dry-run", "log-format"}
+PASSING = {"model", "data", "output", "resume", "dry-run", "log-format", "mlflow"}
 
 
 def main(arguments):
