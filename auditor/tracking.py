@@ -132,10 +132,9 @@ def _fetch_sidecar(uri: str, file: Path) -> None:
     wanted = PurePosixPath(path).with_suffix(_SIDECAR)
     parent = str(wanted.parent) if len(wanted.parts) > 1 else None
     if any(item.path == str(wanted) for item in _client().list_artifacts(run, parent)):
-        _mlflow().artifacts.download_artifacts(run_id=run, artifact_path=str(wanted), dst_path=str(file.parent))
-        found = file.parent / wanted
-        if found != sidecar_path(file):
-            shutil.copy(found if found.is_file() else file.parent / wanted.name, sidecar_path(file))
+        with tempfile.TemporaryDirectory(dir=file.parent) as place:
+            found = _mlflow().artifacts.download_artifacts(run_id=run, artifact_path=str(wanted), dst_path=place)
+            shutil.copy(found, sidecar_path(file))
 
 
 def check_server() -> None:

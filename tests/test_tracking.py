@@ -5,15 +5,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 from conftest import medaudit
 
 from auditor import BadInputError, audit, resume
-from auditor.comparison.record import read_comparison
 from auditor.engine import run as engine
 from auditor.errors import AuditInterrupted
 from auditor.files import sha256_file
@@ -53,11 +50,10 @@ def server(tmp_path_factory):
             while True:
                 assert running.poll() is None, (folder / "server.log").read_text()
                 assert time.monotonic() < deadline, (folder / "server.log").read_text()
-                try:
-                    urllib.request.urlopen(f"{address}/health", timeout=5)
-                    break
-                except (urllib.error.URLError, ConnectionError, TimeoutError):
-                    time.sleep(0.2)
+                with socket.socket() as trial:
+                    if trial.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.2)
             yield address
         finally:
             running.terminate()
@@ -130,7 +126,7 @@ def test_a_registered_model_is_audited_and_the_audit_is_found_beside_its_run(cap
     assert sha256_file(Path(kept) / "results.json") == sha256_file(folder / "results.json")
 
 
-def test_files_of_a_run_are_compared_by_their_uris_with_the_training_record(capsys, client, run, trained, data):
+def test_a_file_of_a_run_comes_with_its_training_record(run, trained):
     first, second = (f"runs:/{run.run_id}/files/{name}.h5" for name in ("small", "weaker"))
     with fetched(Path(first)) as file:
         assert sha256_file(file) == trained.sidecar.model_sha256
@@ -139,16 +135,14 @@ def test_files_of_a_run_are_compared_by_their_uris_with_the_training_record(caps
     with fetched(Path(second)) as file:
         assert not sidecar_path(file).exists()
     with (
-        pytest.raises(BadInputError, match="several models: files/small.h5, files/weaker.h5"),
+        pytest.raises(BadInputError, match=r"several models: .*small\.h5, .*weaker\.h5"),
         fetched(Path(f"runs:/{run.run_id}/files")),
     ):
         pass
-    del capsys, client, data
 
 
 def test_an_interrupted_audit_of_an_alias_goes_on_with_the_same_version(client, run, data, tmp_path, monkeypatch):
     del run
-    original = engine._work
     with monkeypatch.context() as patch:
 
         def stop(*arguments):
@@ -158,8 +152,7 @@ def test_an_interrupted_audit_of_an_alias_goes_on_with_the_same_version(client, 
         with pytest.raises(AuditInterrupted):
             audit("models:/skin lesions/latest", data, tmp_path / "audit", SETTINGS)
     version = client.get_model_version("skin lesions", "1")
-    client.create_model_version("skin lesions", version.source)
-    assert engine._work is original
+    client.create_model_version("skin lesions", version.source, model_id=version.source.split("/")[-1])
     assert pinned(Path("models:/skin lesions/latest")) == Path("models:/skin lesions/2")
     assert resume(tmp_path / "audit").record.model.path == "models:/skin lesions/1"
 
@@ -225,7 +218,12 @@ def test_metrics_have_names_that_mlflow_takes(audited):
         update={"sensitivity": dict.fromkeys(classes, audited.record.clean.accuracy)}
     )
     record = audited.record.model_copy(
-        update={"clean": clean, "model": audited.record.model.model_copy(update={"classes": classes})}
+        update={
+            "clean": clean,
+            "attacks": [],
+            "worst_case": [],
+            "model": audited.record.model.model_copy(update={"classes": classes}),
+        }
     )
     names = [name for name, _, _ in metrics_of(record) if name.startswith("clean/sensitivity")]
     assert len(set(names)) == len(classes)
