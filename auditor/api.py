@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.comparison.record import MOST_VERSIONS, Comparison, read_comparison
 from auditor.errors import BadInputError, MedauditError
-from auditor.progress import Progress, Silent
+from auditor.log import audit_log
+from auditor.progress import Progress, Several, Silent
 from auditor.record import FILE_NAME, AuditRecord, read_record
 from auditor.settings import AuditSettings, TrainingSettings
+from auditor.tracking import log_audit, name_of, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +124,8 @@ def audit(
     """Audit a model and write the folder of the audit: record, predictions, reports, example pictures.
 
     Args:
-        model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits.
+        model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits; or the URI of one in MLflow,
+            `models:/name/version`, `models:/name@alias` or `runs:/run/path`.
         data: folder with one folder of test images per class, or with such folders in a folder named `test`; or a CSV
             file, as `auditor.data.manifest.read_manifest` reads it; or an NPZ file, as
             `auditor.data.archive.read_archive` does.
@@ -131,21 +135,29 @@ def audit(
         progress: told of the work.
 
     Raises:
-        BadInputError: if the model, the data, the baseline or an option cannot be used; nothing is left behind.
+        BadInputError: if the model, the data, the baseline or an option cannot be used, or another process is at work
+            in the folder; nothing is left behind.
         AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
-    from auditor.auditing import begin, new_folder
+    from auditor.auditing import begin, check_new, new_folder
     from auditor.comparison.versions import inherited
+    from auditor.engine.journal import held
 
     started = datetime.now(UTC)
-    identity = f"{Path(model).stem}-{started:%Y%m%dT%H%M%SZ}"
-    before, listener = Path(baseline) if baseline is not None else None, progress or Silent()
+    subject = pinned(Path(model))
+    identity = f"{name_of(subject)}-{started:%Y%m%dT%H%M%SZ}"
+    before = Path(baseline) if baseline is not None else None
     chosen = settings or AuditSettings(**(inherited(read_record(before)) if before else {}))
-    with new_folder(Path(output) if output is not None else Path("audits") / identity) as folder:
-        work = begin(
-            folder, Path(model), Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
-        )
-    return _finish(work, listener)
+    place = Path(output) if output is not None else Path("audits") / identity
+    check_new(place)
+    with held(place), audit_log(place, [subject, Path(data), place]) as log:
+        listener = Several(progress or Silent(), log)
+        with new_folder(place):
+            listener.mark("started", audit=identity, tool_version=version("medaudit"), data=Path(data).name)
+            work = begin(
+                place, subject, Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
+            )
+        return _finish(work, listener)
 
 
 def resume(
@@ -164,15 +176,21 @@ def resume(
         progress: told of the work.
 
     Raises:
-        BadInputError: if the folder holds no unfinished audit, or the model, the data or anything else that
-            the figures depend on has changed.
+        BadInputError: if the folder holds no unfinished audit, another process is at work in it, or the model, the data
+            or anything else that the figures depend on has changed.
         AuditInterrupted: if it is interrupted again.
     """
-    from auditor.auditing import reopen
+    from auditor.auditing import check_unfinished, reopen
+    from auditor.engine.journal import held
 
-    listener = progress or Silent()
-    work = reopen(Path(folder), Path(model) if model else None, Path(data) if data else None, listener)
-    return _finish(work, listener)
+    place = Path(folder)
+    header = check_unfinished(place)
+    private = [Path(path) for path in (header.model, header.data, model, data, place) if path]
+    with held(place), audit_log(place, private) as log:
+        listener = Several(progress or Silent(), log)
+        listener.mark("resumed", audit=header.id, tool_version=version("medaudit"))
+        work = reopen(place, Path(model) if model else None, Path(data) if data else None, listener)
+        return _finish(work, listener)
 
 
 def _finish(work: Work, progress: Progress) -> AuditResult:
@@ -184,7 +202,9 @@ def _finish(work: Work, progress: Progress) -> AuditResult:
     record, comparison = carry_out(work, progress), None
     if work.baseline:
         comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, work.prepared.tests.images)
-    return AuditResult(record, work.folder, render(work.folder, record), comparison)
+    reports = render(work.folder, record)
+    progress.mark("finished", verdict=record.verdict.status, pdf=reports.pdf is not None)
+    return AuditResult(record, work.folder, reports, comparison)
 
 
 def forecast(
@@ -252,6 +272,15 @@ def compare(
         images = find_images(audits[0], Path(data), listener) if data is not None else None
         comparison = write_comparison(audits, folder, images)
     return ComparisonResult(comparison, folder, render(folder))
+
+
+def log_to_mlflow(folder: str | PathLike[str]) -> str:
+    """Log a finished audit to the MLflow server in use, as `auditor.tracking.log_audit` says; returns the run's id.
+
+    Raises:
+        BadInputError: if the folder holds no finished audit, or MLflow does not take it.
+    """
+    return log_audit(Path(folder), read_record(Path(folder)))
 
 
 def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Rendered:

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +34,7 @@ from auditor.data.images import unit
 from auditor.data.split import check_data
 from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper
-from auditor.engine.journal import FOLDER, Header, Journal, read_header
+from auditor.engine.journal import Header, Journal, is_empty, is_unfinished, read_header
 from auditor.engine.plan import Plan, choose, critical_pair, fitting_batch_size
 from auditor.engine.repeat import repeat
 from auditor.engine.run import USUAL, estimates, run
@@ -49,6 +49,7 @@ from auditor.predictions import predictions_csv
 from auditor.preparation import Prepared, prepare
 from auditor.record import FILE_NAME, AuditInfo, AuditRecord
 from auditor.settings import AuditSettings
+from auditor.tracking import fetched, is_uri, name_of, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,14 +110,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         BadInputError: if there is something in it already, or it cannot be written.
     """
-    if (folder / FOLDER).is_dir():
-        raise BadInputError(
-            f"{folder} holds an unfinished audit. Go on with `medaudit run --resume {shlex.quote(str(folder))}`, "
-            "or choose another folder with -o."
-        )
+    check_new(folder)
     existed = folder.is_dir()
-    if folder.exists() and (not existed or any(folder.iterdir())):
-        raise BadInputError(f"{folder} exists already and is not empty; choose another folder with -o.")
     make_folder(folder)
     try:
         yield folder
@@ -125,6 +120,24 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if existed:
             folder.mkdir(exist_ok=True)
         raise
+
+
+def check_new(folder: Path) -> None:
+    """Raise `BadInputError` if there is something already where the folder of an audit is to be."""
+    if is_unfinished(folder):
+        raise BadInputError(
+            f"{folder} holds an unfinished audit. Go on with `medaudit run --resume {shlex.quote(str(folder))}`, "
+            "or choose another folder with -o."
+        )
+    if folder.exists() and not (folder.is_dir() and is_empty(folder)):
+        raise BadInputError(f"{folder} exists already and is not empty; choose another folder with -o.")
+
+
+def check_unfinished(folder: Path) -> Header:
+    """Read what an unfinished audit is an audit of. Raises `BadInputError` if there is none that could go on."""
+    if (folder / FILE_NAME).is_file():
+        raise BadInputError(f"The audit in {folder} is finished; `medaudit report` draws its reports again.")
+    return read_header(folder)
 
 
 def begin(
@@ -147,7 +160,7 @@ def begin(
     header = Header(
         id=identity,
         started=started,
-        model=str(model.resolve()),
+        model=model.as_posix() if is_uri(model) else str(model.resolve()),
         data=str(data.resolve()),
         settings=settings,
         batch_size=plan.batch_size,
@@ -155,15 +168,14 @@ def begin(
         key=_key(prepared, plan, settings, environment),
     )
     journal = Journal.begin(folder, header, plan.names)
+    _mark_prepared(prepared, plan, progress)
     return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock, before)
 
 
 def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progress) -> Work:
     """Prepare an unfinished audit again and make sure that nothing it depends on has changed."""
     clock = time.perf_counter()
-    if (folder / FILE_NAME).is_file():
-        raise BadInputError(f"The audit in {folder} is finished; `medaudit report` draws its reports again.")
-    header = read_header(folder)
+    header = check_unfinished(folder)
     before = read_audit(Path(header.baseline)) if header.baseline else None
     make_folder(folder)
     settings = header.settings.model_copy(update={"batch_size": header.batch_size})
@@ -171,6 +183,7 @@ def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progre
     environment = describe(prepared.subject.precision, _crafting(plan))
     journal = Journal(folder, header, plan.names)
     journal.check(_key(prepared, plan, header.settings, environment))
+    _mark_prepared(prepared, plan, progress)
     return Work(folder, prepared, plan, journal, environment, time.perf_counter() - clock, before)
 
 
@@ -226,7 +239,31 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
     # In one step, after all else: a folder with a record is a finished audit.
     write_text(work.folder / FILE_NAME, record.model_dump_json(indent=1))
     work.journal.end()
+    _mark_finished(record, progress)
     return record
+
+
+def _mark_prepared(prepared: Prepared, plan: Plan, progress: Progress) -> None:
+    progress.mark(
+        "prepared",
+        model_sha256=prepared.model.sha256,
+        manifest_sha256=prepared.data.manifest_sha256,
+        images=prepared.data.images,
+        skipped=len(prepared.data.skipped),
+        attacks=",".join(attack.name for attack in plan.attacks),
+        epsilons=",".join(map(exact_epsilon, plan.epsilons)),
+        batch_size=plan.batch_size,
+        seed=plan.seed,
+    )
+
+
+def _mark_finished(record: AuditRecord, progress: Progress) -> None:
+    for check in record.checks:
+        if check.status in ("WARN", "FAIL", "ERROR"):
+            progress.mark("check", "warning", name=check.name, status=check.status, figure=check.figure)
+    for criterion in record.verdict.criteria:
+        progress.mark("criterion", name=criterion.name, status=criterion.status, observed=criterion.observed)
+    progress.mark("attacked", verdict=record.verdict.status, clean=record.clean.accuracy.value)
 
 
 def _check_baseline(baseline: Audited, prepared: Prepared, settings: AuditSettings) -> None:
@@ -266,7 +303,11 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
         settings.policy.check_plan(settings.attacks, settings.epsilons)
     # The cheapest error first: loading a model takes a while.
     check_data(data)
-    prepared = prepare(model, data, settings, progress)
+    with fetched(model) as file:
+        prepared = prepare(file, data, settings, progress)
+    if is_uri(model):
+        named = {"path": pinned(model).as_posix(), "name": name_of(pinned(model))}
+        prepared = replace(prepared, model=prepared.model.model_copy(update=named))
     subject, names = prepared.subject, settings.attacks
     if settings.policy:
         settings.policy.check_classes(prepared.tests.images.classes)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+#: What an event may be told with.
+Fact: TypeAlias = str | int | float | bool | None
+
+Level: TypeAlias = Literal["info", "warning", "error"]
 
 
 class Advance(Protocol):
@@ -34,6 +39,10 @@ class Progress(Protocol):
         """Tell the user one sentence that matters now (a warning, a choice that was made)."""
         ...
 
+    def mark(self, event: str, level: Level = "info", **facts: Fact) -> None:
+        """Note for a log that something happened, by a short name and the facts that belong to it."""
+        ...
+
 
 class Silent:
     """A `Progress` that shows nothing: the default when `auditor` is used as a library."""
@@ -46,6 +55,38 @@ class Silent:
 
     def say(self, message: str) -> None:
         """Drop the message."""
+
+    def mark(self, event: str, level: Level = "info", **facts: Fact) -> None:
+        """Drop the event."""
+
+
+class Several:
+    """A `Progress` that passes everything on to others."""
+
+    def __init__(self, *listeners: Progress) -> None:
+        self._listeners = listeners
+
+    @contextmanager
+    def task(self, title: str, total: float) -> Iterator[Advance]:
+        """Open the task with everyone."""
+        with ExitStack() as stack:
+            reports = [stack.enter_context(listener.task(title, total)) for listener in self._listeners]
+
+            def advance(units: float, note: str, left: float | None = None) -> None:
+                for report in reports:
+                    report(units, note, left)
+
+            yield advance
+
+    def say(self, message: str) -> None:
+        """Say it to everyone."""
+        for listener in self._listeners:
+            listener.say(message)
+
+    def mark(self, event: str, level: Level = "info", **facts: Fact) -> None:
+        """Note it with everyone."""
+        for listener in self._listeners:
+            listener.mark(event, level, **facts)
 
 
 def _ignore(units: float, note: str, left: float | None = None) -> None:

@@ -413,7 +413,7 @@ class ModelInfo(_Part):
     """What was audited."""
 
     path: str
-    """Name of the file."""
+    """Name of the file, or the MLflow URI of the model."""
     sha256: str
     """SHA-256 of the file."""
     name: str

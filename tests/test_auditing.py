@@ -88,8 +88,10 @@ def start(subject, folder):
     command += ["--batch-size", "4", "--preprocessing", "unit", "--critical", "red:blue"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        [str(word) for word in command], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
-    )
+        [str(word) for word in command],
+        # As under a scheduler: there is nobody to ask.
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("moment", ["audit.json", "000000.npz", "000002.npz"])
@@ -220,4 +222,60 @@ def test_the_order_of_files_on_disk_does_not_matter(subject, unbroken, tmp_path)
 def test_the_journal_holds_nothing_once_the_audit_is_done(unbroken):
     assert {path.name for path in unbroken.iterdir()} == {
         "results.json", "predictions.csv", "report.html", "report.pdf", "summary.md", "junit.xml", "examples",
+        "audit.log",
     }  # fmt: skip
+
+
+def test_two_processes_do_not_work_on_one_folder(subject, tmp_path):
+    folder = tmp_path / "audit"
+    running = start(subject, folder)
+    try:
+        while not (folder / "journal" / "lock").exists():
+            assert running.poll() is None
+            time.sleep(0.002)
+        running.send_signal(signal.SIGSTOP)
+        before = sorted(path.name for path in folder.rglob("*"))
+        message = f"Another medaudit is at work in {folder}"
+        with pytest.raises(BadInputError, match=message):
+            audit(*subject, folder, SETTINGS)
+        running.send_signal(signal.SIGCONT)
+        while not (folder / "journal" / "audit.json").exists():
+            assert running.poll() is None
+            time.sleep(0.002)
+        running.send_signal(signal.SIGSTOP)
+        with pytest.raises(BadInputError, match=message):
+            resume(folder)
+        with pytest.raises(BadInputError, match="holds an unfinished audit"):
+            audit(*subject, folder, SETTINGS)
+        assert set(before) <= {path.name for path in folder.rglob("*")}
+    finally:
+        running.send_signal(signal.SIGCONT)
+        running.kill()
+        running.wait()
+    # A killed holder blocks nobody.
+    resume(folder)
+    assert not (folder / "journal").exists()
+    log = (folder / "audit.log").read_text()
+    assert [log.count(f" {event} ") for event in ("started", "resumed", "finished")] == [1, 1, 1]
+
+
+def test_what_a_run_leaves_that_is_killed_while_it_prepares_is_in_nobodys_way(subject, tmp_path):
+    folder = tmp_path / "audit"
+    running = start(subject, folder)
+    while not (folder / "journal" / "lock").exists():
+        assert running.poll() is None
+        time.sleep(0.002)
+    running.kill()
+    running.wait()
+    assert not (folder / "journal" / "audit.json").exists()
+    audit(*subject, folder, SETTINGS)
+    assert (folder / "results.json").is_file()
+
+
+def test_a_folder_called_journal_is_not_taken_for_one_of_ours(subject, tmp_path):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "diary.txt").write_text("mine")
+    with pytest.raises(BadInputError, match="not empty"):
+        audit(*subject, tmp_path, SETTINGS)
+    assert (tmp_path / "journal" / "diary.txt").read_text() == "mine"
+    assert len(list(tmp_path.rglob("*"))) == 2

@@ -12,7 +12,7 @@ from auditor.cli.config import ConfigurableCommand, given_options
 from auditor.cli.options import audit_options, audit_settings
 from auditor.cli.run import FAILED
 from auditor.cli.summary import print_comparison
-from auditor.cli.terminal import TerminalProgress, say_reports
+from auditor.cli.terminal import listener, log_format_option, say_reports
 from auditor.comparison.versions import inherited
 from auditor.record import FILE_NAME, read_record
 
@@ -32,6 +32,7 @@ from auditor.record import FILE_NAME, read_record
 )
 @click.option("--fail-on-regression", is_flag=True, help="Exit code 1 if a version is worse than the first.")
 @audit_options
+@log_format_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -40,6 +41,7 @@ def command(
     output: Path | None,
     data: Path | None,
     fail_on_regression: bool,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Compare VERSIONS of a model, the first of which is the baseline.
@@ -53,13 +55,14 @@ def command(
     medaudit compare v1.h5 v2.h5 --data data/ --suite standard
     """  # noqa: D301 - \b is click's mark for a paragraph to leave as it is
     finished = [version for version in versions if (version / FILE_NAME).is_file()]
-    own = {"versions", "output", "data", "fail_on_regression"}
+    own = {"versions", "output", "data", "fail_on_regression", "log_format"}
     if len(finished) == len(versions) and (extra := [name for name in given_options(context) if name not in own]):
         raise click.UsageError(
             f"{', '.join(extra)}: options of an audit are for models, and every version given is audited already."
         )
     settings = audit_settings(inherited(read_record(finished[0])) if finished else {}, **options)
-    result = compare(versions, output, data=data, settings=settings, progress=TerminalProgress())
+    progress = listener(log_format)
+    result = compare(versions, output, data=data, settings=settings, progress=progress)
     print_comparison(result.comparison)
-    say_reports(result.reports)
+    say_reports(result.reports, progress)
     context.exit(FAILED if fail_on_regression and result.comparison.regressed else 0)

@@ -63,29 +63,36 @@ def cli(state: dict[str, bool], debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    state = {"debug": False}
+    state = {"debug": False, "json": False}
     # A service manager stops a program with SIGTERM: it is to end as cleanly as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(arguments, prog_name="medaudit", standalone_mode=False, obj=state)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        if state["json"]:
+            code = _failed(error.format_message(), error.exit_code, state)
+        else:
+            error.show()
+            code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         # click puts an Abort of its own in the place of any interruption.
         cause = error.__cause__ if isinstance(error, click.Abort) else error
-        click.echo(f"medaudit: {cause if isinstance(cause, AuditInterrupted) else 'interrupted.'}", err=True)
-        code = INTERRUPTED
+        code = _failed(str(cause) if isinstance(cause, AuditInterrupted) else "interrupted.", INTERRUPTED, state)
     except MedauditError as error:
-        code = _failed(str(error), error.exit_code, debug=state["debug"])
+        code = _failed(str(error), error.exit_code, state)
     except Exception as error:  # noqa: BLE001 - the last resort of the command line
         message = f"internal error: {type(error).__name__}: {error} (run `medaudit --debug ...` for the details)"
-        code = _failed(message, INTERNAL_ERROR, debug=state["debug"])
+        code = _failed(message, INTERNAL_ERROR, state)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _failed(message: str, code: int, *, debug: bool) -> int:
-    if debug:
+def _failed(message: str, code: int, state: dict[str, bool]) -> int:
+    if state["debug"] and code != INTERRUPTED:
         traceback.print_exc()
-    click.echo(f"medaudit: {inert(message)}", err=True)
+    if state["json"]:
+        from auditor.cli.terminal import listener
+
+        listener("json").mark("error", "error", message=message, exit_code=code)
+    else:
+        click.echo(f"medaudit: {inert(message)}", err=True)
     return code

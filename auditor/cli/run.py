@@ -11,9 +11,10 @@ from auditor import api
 from auditor.cli.config import ConfigurableCommand, given_options
 from auditor.cli.options import audit_options, audit_settings
 from auditor.cli.summary import one_line, print_comparison, print_forecast, print_summary
-from auditor.cli.terminal import TerminalProgress, say_reports
+from auditor.cli.terminal import listener, log_format_option, say_reports
 from auditor.comparison.versions import inherited
 from auditor.record import read_record
+from auditor.tracking import check_server
 
 #: Exit code of an audit that a criterion of its policy fails, and of a regression where that was asked.
 FAILED = 1
@@ -46,6 +47,13 @@ INCONCLUSIVE = 3
     type=click.Path(path_type=Path),
     help="Go on with the unfinished audit in this folder, with the options it was begun with.",
 )
+@click.option(
+    "--mlflow",
+    is_flag=True,
+    help="Log the audit to the MLflow server that MLFLOW_TRACKING_URI names: parameters, metrics, verdict and the "
+    "whole folder.",
+)
+@log_format_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -57,11 +65,14 @@ def command(
     fail_on_regression: bool,
     dry_run: bool,
     resume: Path | None,
+    mlflow: bool,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Audit MODEL on the images in DATA.
 
-    MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits. DATA holds one folder of images
+    MODEL is a Keras file (.h5 or .keras) that answers with softmax or logits, or one in MLflow: models:/NAME/VERSION,
+    models:/NAME@ALIAS or runs:/RUN/PATH. DATA holds one folder of images
     per class; if it has a folder `test`, that is used, else the test part of the split recorded by
     `medaudit train`, else all images. Or DATA is a CSV file with the columns path and label, and if need be group
     (patient or lesion), split (of which test is used) and subgroup_NAME; or an NPZ file with test_images and
@@ -71,9 +82,12 @@ def command(
     Exit code 1 says that a criterion of the policy failed, or with --fail-on-regression that the version is worse than
     its baseline; 3 that a check of the attacks did: then the figures are no evidence of robustness.
     """
-    progress = TerminalProgress()
+    progress = listener(log_format)
+    if mlflow:
+        check_server()
     if resume:
-        if extra := [name for name in given_options(context) if name not in ("model", "data", "resume")]:
+        own = {"model", "data", "resume", "mlflow", "log_format"}
+        if extra := [name for name in given_options(context) if name not in own]:
             raise click.UsageError(f"--resume goes on with the options of the audit; leave out {', '.join(extra)}.")
         result = api.resume(resume, model, data, progress=progress)
     elif not (model and data):
@@ -87,8 +101,12 @@ def command(
     print_summary(result.record)
     if result.comparison:
         print_comparison(result.comparison)
-    say_reports(result.reports)
-    click.echo(one_line(result.record, result.folder))
+    say_reports(result.reports, progress)
+    try:
+        if mlflow:
+            click.echo(f"MLflow: run {api.log_to_mlflow(result.folder)}")
+    finally:
+        click.echo(one_line(result.record, result.folder))
     if fail_on_regression and result.comparison and result.comparison.regressed:
         context.exit(FAILED)
     context.exit({"FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}.get(result.record.verdict.status, 0))

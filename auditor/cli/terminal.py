@@ -20,18 +20,17 @@ from rich.progress import (
 )
 
 from auditor.cli.text import inert
+from auditor.log import INTERVAL, EventLog, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from auditor.progress import Advance
+    from auditor import progress
+    from auditor.progress import Advance, Fact, Level
     from auditor.report.render import Rendered
 
 #: Where the work is shown; standard output is left to results.
 messages = Console(stderr=True, highlight=False)
-
-#: Seconds between two lines of progress where there is no terminal to draw a bar on.
-QUIET_INTERVAL = 30.0
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
@@ -48,6 +47,9 @@ class TerminalProgress:
     def say(self, message: str) -> None:
         """Print one sentence."""
         messages.print(printable(message))
+
+    def mark(self, event: str, level: Level = "info", **facts: Fact) -> None:
+        """Show nothing: events are for logs."""
 
     @contextmanager
     def _bar(self, title: str, total: float) -> Iterator[Advance]:
@@ -76,12 +78,41 @@ class TerminalProgress:
             done += units
             total = total if left is None else done + left
             now = time.monotonic()
-            if now - last >= QUIET_INTERVAL and done:
+            if now - last >= INTERVAL and done:
                 last = now
                 rest = (now - start) * (total - done) / done
                 messages.print(printable(f"{title}: {done / total:.0%}, about {duration(rest)} left. {note}"))
 
         yield advance
+
+
+def print_json(event: dict[str, Fact]) -> None:
+    """Print an event as a line of JSON on standard error."""
+    click.echo(as_json(event), err=True)
+
+
+def _remember_format(context: click.Context, option: click.Parameter, value: str) -> str:
+    """Let the command line know how to print an error."""
+    del option
+    if isinstance(context.obj, dict):
+        context.obj["json"] = value == "json"
+    return value
+
+
+#: The option of how to tell of the work; `listener` takes its value.
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    is_eager=True,
+    callback=_remember_format,
+    help="How progress, messages and errors are told on standard error: as text, or as lines of JSON.  [default: text]",
+)
+
+
+def listener(log_format: str) -> progress.Progress:
+    """Who is told of the work: the terminal, or a log of JSON lines."""
+    return EventLog(print_json) if log_format == "json" else TerminalProgress()
 
 
 def printable(text: str) -> str:
@@ -96,13 +127,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def say_reports(reports: Rendered) -> None:
-    """Print where the reports lie."""
+def say_reports(reports: Rendered, progress: progress.Progress | None = None) -> None:
+    """Print where the reports lie; `progress` is told why there is no PDF."""
     click.echo(f"Report: {reports.html}")
     if reports.pdf:
         click.echo(f"        {reports.pdf}")
     else:
-        messages.print(printable(f"No PDF: {reports.why_no_pdf}"))
+        (progress or TerminalProgress()).say(f"No PDF: {reports.why_no_pdf}")
 
 
 def settings_of(kind: type[AnySettings], **values: Any) -> AnySettings:

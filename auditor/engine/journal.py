@@ -6,7 +6,9 @@ batch that was being worked on.
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes
 from auditor.errors import BadInputError
 from auditor.files import make_folder, replacing, write_text
+from auditor.log import FILE_NAME as LOG
 from auditor.metrics.perceptibility import Distances
 from auditor.settings import AuditSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 FOLDER = "journal"
 
 _HEADER = "audit.json"
+_LOCK = "lock"
 _STAGES = ("clean", "craft", "judge", "rest")
 _ARRAYS = ("logits", "concerned", "rounded", "outside")
 
@@ -45,7 +49,7 @@ class Header(BaseModel):
     started: str
     """UTC time, ISO 8601."""
     model: str
-    """Path of the model."""
+    """Path of the model, or its MLflow URI."""
     data: str
     """Path of the data folder or CSV file."""
     settings: AuditSettings
@@ -139,6 +143,57 @@ class Journal:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npz"
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder holds the journal of an audit that has begun."""
+    return (folder / FOLDER / _HEADER).is_file()
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing, or what an audit leaves that is killed before it has begun."""
+    journal = folder / FOLDER
+    inside = {path.name for path in journal.iterdir()} if journal.is_dir() else set()
+    return {path.name for path in folder.iterdir()} <= {FOLDER, LOG} and inside <= {_LOCK}
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep the folder of an audit, made if need be, for this process alone.
+
+    The lock is the system's, on a file in the journal: it ends with the process, however that ends. Without a begun
+    journal nothing is left of it.
+
+    Raises:
+        BadInputError: if another process holds it, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    place, made = folder / FOLDER, not folder.exists()
+    make_folder(place)
+    lock = FileLock(place / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BadInputError(
+            f"Another medaudit is at work in {folder}. Wait until it is done, or choose another folder with -o."
+        ) from error
+    except OSError as error:
+        raise BadInputError(f"{place / _LOCK} cannot be locked: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        # While it is held, so that nobody else's lock is removed; but Windows removes no open file.
+        if os.name == "nt":
+            lock.release()
+        if not is_unfinished(folder):
+            (place / _LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                place.rmdir()
+        lock.release()
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def read_header(folder: Path) -> Header:

