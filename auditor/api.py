@@ -1,4 +1,4 @@
-"""What medaudit does, as functions: `train`, `audit`, `resume`, `forecast`, `compare`, `render`.
+"""What medaudit does, as functions: `train`, `audit`, `resume`, `forecast`, `compare`, `render`, `verify`.
 
 The command line is a thin layer over them.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from auditor.auditing import Forecast, Work
+    from auditor.evidence.verify import Verification
     from auditor.report.render import Rendered
     from auditor.sidecar import Sidecar
 
@@ -179,10 +180,13 @@ def _finish(work: Work, progress: Progress) -> AuditResult:
     from auditor.auditing import carry_out
     from auditor.comparison.versions import read_audit
     from auditor.comparison.write import write_comparison
+    from auditor.evidence.manifest import describe, write_manifest
 
-    record, comparison = carry_out(work, progress), None
+    record, comparison, images = carry_out(work, progress), None, work.prepared.tests.images
     if work.baseline:
-        comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, work.prepared.tests.images)
+        comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, images)
+    # Before the reports, which hold it; drawing them adds them to it.
+    write_manifest(work.folder, describe(work.folder, record, images))
     return AuditResult(record, work.folder, render(work.folder, record), comparison)
 
 
@@ -256,6 +260,8 @@ def compare(
 def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Rendered:
     """Draw the reports of an audit or a comparison, again if need be, from its JSON files and pictures alone.
 
+    The hashes of the reports in the audit's manifest, if it has one, are renewed, and no others.
+
     Args:
         folder: of a finished audit or a comparison.
         record: its record, if it is at hand.
@@ -263,11 +269,64 @@ def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Re
     Raises:
         BadInputError: if the folder holds no readable record, or cannot be written.
     """
+    from auditor.evidence.manifest import FILE_NAME as MANIFEST
+    from auditor.evidence.manifest import read_manifest, with_reports, write_manifest
     from auditor.report.render import render_audit, render_comparison
 
     place = Path(folder)
+    drawn: list[Path] = []
+    manifest = read_manifest(place) if (place / MANIFEST).is_file() else None
     if (place / COMPARISON).is_file():
         reports = render_comparison(place, read_comparison(place))
         if not (place / FILE_NAME).is_file():
             return reports
-    return render_audit(place, record or read_record(place))
+        drawn += reports.files
+    reports = render_audit(place, record or read_record(place))
+    drawn += reports.files
+    if manifest:
+        write_manifest(place, with_reports(manifest, place, drawn))
+    return reports
+
+
+def verify(
+    folder: str | PathLike[str],
+    *,
+    model: str | PathLike[str] | None = None,
+    data: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Verify an audit: its files against its manifest, and its figures against its predictions.
+
+    Neither the model nor TensorFlow is needed.
+
+    Args:
+        folder: of the audit.
+        model: the model file, to make sure that it is the one that was audited.
+        data: the data folder or CSV file, to make sure that the test images are the same.
+        progress: told of the images that are read.
+
+    Raises:
+        BadInputError: if the folder has no manifest that can be read, or the model cannot be read.
+    """
+    from auditor.data.split import find_test_set
+    from auditor.evidence.verify import Finding, Verification, check_images, check_model, joined, verify_folder
+
+    place = Path(folder)
+    own, manifest, record = verify_folder(place)
+    parts = [own]
+    if model is not None:
+        wrong = check_model(Path(model), manifest)
+        parts.append(Verification(tuple(wrong), () if wrong else ("the model is the one that was audited",), ()))
+    else:
+        parts.append(Verification((), (), ("the model file; --model names it",)))
+    if data is not None:
+        classes = record.model.classes if record else None
+        try:
+            wrong = check_images(find_test_set(Path(data), classes, None, progress).images, manifest)
+        except BadInputError as error:
+            wrong = [Finding("unreadable", Path(data).name, str(error))]
+        words = f"all {len(manifest.data.images)} test images are the ones that were used"
+        parts.append(Verification(tuple(wrong), () if wrong else (words,), ()))
+    else:
+        parts.append(Verification((), (), ("the test images; --data names them",)))
+    return joined(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +38,18 @@ class Rendered:
         html: always written.
         pdf: None where WeasyPrint cannot run.
         why_no_pdf: then the reason and the remedy, in one sentence.
+        others: other files that were drawn with them.
     """
 
     html: Path
     pdf: Path | None
     why_no_pdf: str | None = None
+    others: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was written."""
+        return (self.html, *([self.pdf] if self.pdf else []), *self.others)
 
 
 def templates_folder() -> Path:
@@ -79,9 +86,10 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         reliability=charts.reliability(record.clean.calibration),
         attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",
     )  # fmt: skip
-    write_text(folder / junit.FILE_NAME, junit.junit(record))
-    write_text(folder / markdown.FILE_NAME, markdown.summary(record))
-    return _write(page, folder / "report.html", folder / "report.pdf")
+    others = folder / junit.FILE_NAME, folder / markdown.FILE_NAME
+    write_text(others[0], junit.junit(record))
+    write_text(others[1], markdown.summary(record))
+    return replace(_write(page, folder / "report.html", folder / "report.pdf"), others=others)
 
 
 def render_comparison(folder: Path, comparison: Comparison) -> Rendered:
@@ -93,8 +101,9 @@ def render_comparison(folder: Path, comparison: Comparison) -> Rendered:
     page = _environment(folder, PICTURES).get_template("comparison.html.j2").render(
         c=comparison, curve=charts.versions_by_epsilon(comparison)
     )  # fmt: skip
-    write_text(folder / "comparison.md", comparison_summary(comparison))
-    return _write(page, folder / "comparison.html", folder / "comparison.pdf")
+    summary = folder / "comparison.md"
+    write_text(summary, comparison_summary(comparison))
+    return replace(_write(page, folder / "comparison.html", folder / "comparison.pdf"), others=(summary,))
 
 
 def render_history(file: Path, history: History) -> None:
