@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from auditor.auditing import Forecast, Work
+    from auditor.evidence.signature import Signer
     from auditor.evidence.verify import Verification
     from auditor.report.render import Rendered
     from auditor.sidecar import Sidecar
@@ -117,6 +118,7 @@ def audit(
     settings: AuditSettings | None = None,
     *,
     baseline: str | PathLike[str] | None = None,
+    sign: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Audit a model and write the folder of the audit: record, predictions, reports, example pictures.
@@ -128,16 +130,19 @@ def audit(
         output: the audit's folder, new or empty; default `audits/<model>-<UTC time>`.
         settings: the options; default those of the baseline on which the attacks depend, or a sweep of FGSM.
         baseline: folder of the audit of a version to compare with, on the same images with the same attacks.
+        sign: an Ed25519 private key in PEM to sign the audit with; its passphrase, if it has one, is in the
+            environment variable `MEDAUDIT_SIGN_PASSPHRASE`.
         progress: told of the work.
 
     Raises:
-        BadInputError: if the model, the data, the baseline or an option cannot be used; nothing is left behind.
+        BadInputError: if the model, the data, the baseline, the key or an option cannot be used; nothing is left
+            behind.
         AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
     from auditor.auditing import begin, new_folder
     from auditor.comparison.versions import inherited
 
-    started = datetime.now(UTC)
+    started, signer = datetime.now(UTC), _signer(sign)
     identity = f"{Path(model).stem}-{started:%Y%m%dT%H%M%SZ}"
     before, listener = Path(baseline) if baseline is not None else None, progress or Silent()
     chosen = settings or AuditSettings(**(inherited(read_record(before)) if before else {}))
@@ -145,7 +150,7 @@ def audit(
         work = begin(
             folder, Path(model), Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
         )
-    return _finish(work, listener)
+    return _finish(work, listener, signer)
 
 
 def resume(
@@ -153,6 +158,7 @@ def resume(
     model: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
     *,
+    sign: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Go on with an audit that was interrupted; no finished batch is computed again.
@@ -161,6 +167,7 @@ def resume(
         folder: of the audit.
         model: where the model lies now, if it was moved.
         data: where the data lie now, if they were moved.
+        sign: as for `audit`.
         progress: told of the work.
 
     Raises:
@@ -170,12 +177,18 @@ def resume(
     """
     from auditor.auditing import reopen
 
-    listener = progress or Silent()
+    listener, signer = progress or Silent(), _signer(sign)
     work = reopen(Path(folder), Path(model) if model else None, Path(data) if data else None, listener)
-    return _finish(work, listener)
+    return _finish(work, listener, signer)
 
 
-def _finish(work: Work, progress: Progress) -> AuditResult:
+def _signer(key: str | PathLike[str] | None) -> Signer | None:
+    from auditor.evidence.signature import read_private_key
+
+    return read_private_key(Path(key)) if key is not None else None
+
+
+def _finish(work: Work, progress: Progress, signer: Signer | None) -> AuditResult:
     """Carry out an audit, compare it with its baseline, and draw the reports."""
     from auditor.auditing import carry_out
     from auditor.comparison.versions import read_audit
@@ -187,7 +200,7 @@ def _finish(work: Work, progress: Progress) -> AuditResult:
         comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, images)
     # Before the reports, which hold it; drawing them adds them to it.
     write_manifest(work.folder, describe(work.folder, record, images))
-    return AuditResult(record, work.folder, render(work.folder, record), comparison)
+    return AuditResult(record, work.folder, _draw(work.folder, record, signer), comparison)
 
 
 def forecast(
@@ -257,7 +270,9 @@ def compare(
     return ComparisonResult(comparison, folder, render(folder))
 
 
-def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Rendered:
+def render(
+    folder: str | PathLike[str], record: AuditRecord | None = None, *, sign: str | PathLike[str] | None = None
+) -> Rendered:
     """Draw the reports of an audit or a comparison, again if need be, from its JSON files and pictures alone.
 
     The hashes of the reports in the audit's manifest, if it has one, are renewed, and no others.
@@ -265,26 +280,38 @@ def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Re
     Args:
         folder: of a finished audit or a comparison.
         record: its record, if it is at hand.
+        sign: as for `audit`; an earlier signature is of the earlier reports.
 
     Raises:
-        BadInputError: if the folder holds no readable record, or cannot be written.
+        BadInputError: if the folder holds no readable record, or cannot be written, or what it holds cannot be signed.
     """
+    return _draw(Path(folder), record, _signer(sign))
+
+
+def _draw(place: Path, record: AuditRecord | None, signer: Signer | None) -> Rendered:
+    """Draw the reports, renew their hashes, and sign."""
+    from auditor.evidence.attestation import attest
     from auditor.evidence.manifest import FILE_NAME as MANIFEST
     from auditor.evidence.manifest import read_manifest, with_reports, write_manifest
     from auditor.report.render import render_audit, render_comparison
 
-    place = Path(folder)
     drawn: list[Path] = []
     manifest = read_manifest(place) if (place / MANIFEST).is_file() else None
+    if signer and not manifest:
+        raise BadInputError(f"{place} holds no {MANIFEST}: it is no audit that can be signed.")
     if (place / COMPARISON).is_file():
         reports = render_comparison(place, read_comparison(place))
         if not (place / FILE_NAME).is_file():
             return reports
         drawn += reports.files
-    reports = render_audit(place, record or read_record(place))
+    known = record or read_record(place)
+    reports = render_audit(place, known)
     drawn += reports.files
     if manifest:
-        write_manifest(place, with_reports(manifest, place, drawn))
+        manifest = with_reports(manifest, place, drawn)
+        write_manifest(place, manifest)
+        if signer:
+            attest(place, known, manifest, signer)
     return reports
 
 
@@ -293,9 +320,10 @@ def verify(
     *,
     model: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Verify an audit: its files against its manifest, and its figures against its predictions.
+    """Verify an audit: its files against its manifest, its figures against its predictions, and its signature.
 
     Neither the model nor TensorFlow is needed.
 
@@ -303,17 +331,20 @@ def verify(
         folder: of the audit.
         model: the model file, to make sure that it is the one that was audited.
         data: the data folder or CSV file, to make sure that the test images are the same.
+        key: the Ed25519 public key in PEM of who is to have signed it.
         progress: told of the images that are read.
 
     Raises:
-        BadInputError: if the folder has no manifest that can be read, or the model cannot be read.
+        BadInputError: if the folder has no manifest that can be read, or the model or the key cannot be read.
     """
     from auditor.data.split import find_test_set
+    from auditor.evidence.attestation import check_attestation
+    from auditor.evidence.signature import read_public_key
     from auditor.evidence.verify import Finding, Verification, check_images, check_model, joined, verify_folder
 
-    place = Path(folder)
+    place, public = Path(folder), read_public_key(Path(key)) if key is not None else None
     own, manifest, record = verify_folder(place)
-    parts = [own]
+    parts = [own, check_attestation(place, manifest, record, public)]
     if model is not None:
         wrong = check_model(Path(model), manifest)
         parts.append(Verification(tuple(wrong), () if wrong else ("the model is the one that was audited",), ()))

@@ -18,15 +18,18 @@ BAD = 2
 @click.argument("folder", metavar="AUDIT", type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="The model file: is it the one that was audited?")
 @click.option("--data", type=click.Path(path_type=Path), help="The data folder or CSV file: are the images the same?")
+@click.option("--key", type=click.Path(path_type=Path), help="Public key (Ed25519, PEM) of who is to have signed it.")
 @click.pass_context
-def command(context: click.Context, folder: Path, model: Path | None, data: Path | None) -> None:
+def command(context: click.Context, folder: Path, model: Path | None, data: Path | None, key: Path | None) -> None:
     """Check that the audit in the folder AUDIT is what it was when it was made.
 
     Every file is compared with manifest.json, and every figure of results.json is computed again from
-    predictions.csv; neither the model nor a GPU is needed. Exit code 0 says that all that was checked is as it should
-    be, 2 that something is not: each finding is a line.
+    predictions.csv; neither the model nor a GPU is needed. Hashes and figures show damage, and changes made in one
+    place; that nobody changed all of them together only a signature shows, and --key.
+
+    Exit code 0 says that all that was checked is as it should be, 2 that something is not: each finding is a line.
     """
-    result = verify(folder, model=model, data=data, progress=TerminalProgress())
+    result = verify(folder, model=model, data=data, key=key, progress=TerminalProgress())
     for finding in result.findings:
         click.echo(inert(f"{finding.what}: {finding.where}: {finding.words}."))
     for words in result.confirmed:
