@@ -291,6 +291,7 @@ def render(
 def _draw(place: Path, record: AuditRecord | None, signer: Signer | None) -> Rendered:
     """Draw the reports, renew their hashes, and sign."""
     from auditor.evidence.attestation import attest
+    from auditor.evidence.bom import write_bom
     from auditor.evidence.manifest import FILE_NAME as MANIFEST
     from auditor.evidence.manifest import read_manifest, with_reports, write_manifest
     from auditor.report.render import render_audit, render_comparison
@@ -305,8 +306,8 @@ def _draw(place: Path, record: AuditRecord | None, signer: Signer | None) -> Ren
             return reports
         drawn += reports.files
     known = record or read_record(place)
-    reports = render_audit(place, known)
-    drawn += reports.files
+    reports = render_audit(place, known, manifest)
+    drawn += [*reports.files, write_bom(place, known)]
     if manifest:
         manifest = with_reports(manifest, place, drawn)
         write_manifest(place, manifest)

@@ -31,6 +31,9 @@ SCHEMA_VERSION: Literal[1] = 1
 #: Name of the file in an audit's folder.
 FILE_NAME = "manifest.json"
 
+#: Name by which a PDF report holds the manifest as it was before any report.
+BEFORE_REPORTS = "manifest-before-reports.json"
+
 #: The signature, which covers the manifest and so cannot stand in it.
 ATTESTATION = "attestation.dsse.json"
 
