@@ -10,7 +10,18 @@ In a few lines::
     render(result.folder)
 """
 
-from auditor.api import AuditResult, ComparisonResult, TrainResult, audit, compare, forecast, render, resume, train
+from auditor.api import (
+    AuditResult,
+    ComparisonResult,
+    TrainResult,
+    audit,
+    compare,
+    forecast,
+    render,
+    resume,
+    train,
+    verify,
+)
 from auditor.comparison.record import Comparison, read_comparison
 from auditor.errors import AuditInterrupted, BadInputError, MedauditError
 from auditor.record import AuditRecord, read_record
@@ -35,4 +46,5 @@ __all__ = [
     "render",
     "resume",
     "train",
+    "verify",
 ]

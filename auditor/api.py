@@ -1,4 +1,4 @@
-"""What medaudit does, as functions: `train`, `audit`, `resume`, `forecast`, `compare`, `render`.
+"""What medaudit does, as functions: `train`, `audit`, `resume`, `forecast`, `compare`, `render`, `verify`.
 
 The command line is a thin layer over them.
 """
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from auditor.auditing import Forecast, Work
+    from auditor.evidence.signature import Signer
+    from auditor.evidence.verify import Verification
     from auditor.report.render import Rendered
     from auditor.sidecar import Sidecar
 
@@ -119,6 +121,7 @@ def audit(
     settings: AuditSettings | None = None,
     *,
     baseline: str | PathLike[str] | None = None,
+    sign: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Audit a model and write the folder of the audit: record, predictions, reports, example pictures.
@@ -132,18 +135,20 @@ def audit(
         output: the audit's folder, new or empty; default `audits/<model>-<UTC time>`.
         settings: the options; default those of the baseline on which the attacks depend, or a sweep of FGSM.
         baseline: folder of the audit of a version to compare with, on the same images with the same attacks.
+        sign: an Ed25519 private key in PEM to sign the audit with; its passphrase, if it has one, is in the
+            environment variable `MEDAUDIT_SIGN_PASSPHRASE`.
         progress: told of the work.
 
     Raises:
-        BadInputError: if the model, the data, the baseline or an option cannot be used, or another process is at work
-            in the folder; nothing is left behind.
+        BadInputError: if the model, the data, the baseline, the key or an option cannot be used, or another process is
+            at work in the folder; nothing is left behind.
         AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
     from auditor.auditing import begin, check_new, new_folder
     from auditor.comparison.versions import inherited
     from auditor.engine.journal import held
 
-    started = datetime.now(UTC)
+    started, signer = datetime.now(UTC), _signer(sign)
     subject = pinned(Path(model))
     identity = f"{name_of(subject)}-{started:%Y%m%dT%H%M%SZ}"
     before = Path(baseline) if baseline is not None else None
@@ -157,7 +162,7 @@ def audit(
             work = begin(
                 place, subject, Path(data), chosen, identity, f"{started:%Y-%m-%dT%H:%M:%SZ}", listener, before
             )
-        return _finish(work, listener)
+        return _finish(work, listener, signer)
 
 
 def resume(
@@ -165,6 +170,7 @@ def resume(
     model: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
     *,
+    sign: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Go on with an audit that was interrupted; no finished batch is computed again.
@@ -173,6 +179,7 @@ def resume(
         folder: of the audit.
         model: where the model lies now, if it was moved.
         data: where the data lie now, if they were moved.
+        sign: as for `audit`.
         progress: told of the work.
 
     Raises:
@@ -183,28 +190,36 @@ def resume(
     from auditor.auditing import check_unfinished, reopen
     from auditor.engine.journal import held
 
-    place = Path(folder)
+    place, signer = Path(folder), _signer(sign)
     header = check_unfinished(place)
     private = [Path(path) for path in (header.model, header.data, model, data, place) if path]
     with held(place), audit_log(place, private) as log:
         listener = Several(progress or Silent(), log)
         listener.mark("resumed", audit=header.id, tool_version=version("medaudit"))
         work = reopen(place, Path(model) if model else None, Path(data) if data else None, listener)
-        return _finish(work, listener)
+        return _finish(work, listener, signer)
 
 
-def _finish(work: Work, progress: Progress) -> AuditResult:
+def _signer(key: str | PathLike[str] | None) -> Signer | None:
+    from auditor.evidence.signature import read_private_key
+
+    return read_private_key(Path(key)) if key is not None else None
+
+
+def _finish(work: Work, progress: Progress, signer: Signer | None) -> AuditResult:
     """Carry out an audit, compare it with its baseline, and draw the reports."""
     from auditor.auditing import carry_out
     from auditor.comparison.versions import read_audit
     from auditor.comparison.write import write_comparison
+    from auditor.evidence.manifest import describe, write_manifest
 
-    record, comparison = carry_out(work, progress), None
+    record, comparison, images = carry_out(work, progress), None, work.prepared.tests.images
     if work.baseline:
-        comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, work.prepared.tests.images)
-    reports = render(work.folder, record)
-    progress.mark("finished", verdict=record.verdict.status, pdf=reports.pdf is not None)
-    return AuditResult(record, work.folder, reports, comparison)
+        comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, images)
+    # The last line of the log, whose hash is taken now: before the reports, which hold the manifest.
+    progress.mark("finished", verdict=record.verdict.status)
+    write_manifest(work.folder, describe(work.folder, record, images))
+    return AuditResult(record, work.folder, _draw(work.folder, record, signer), comparison)
 
 
 def forecast(
@@ -283,32 +298,107 @@ def log_to_mlflow(folder: str | PathLike[str]) -> str:
     return log_audit(Path(folder), read_record(Path(folder)))
 
 
-def render(folder: str | PathLike[str], record: AuditRecord | None = None) -> Rendered:
+def render(
+    folder: str | PathLike[str], record: AuditRecord | None = None, *, sign: str | PathLike[str] | None = None
+) -> Rendered:
     """Draw the reports of an audit or a comparison, again if need be, from its JSON files and pictures alone.
+
+    The hashes of the reports in the audit's manifest, if it has one, are renewed, and no others.
 
     Args:
         folder: of a finished audit or a comparison.
         record: its record, if it is at hand.
+        sign: as for `audit`; an earlier signature is of the earlier reports.
 
     Raises:
-        BadInputError: if the folder holds no readable record, or cannot be written.
+        BadInputError: if the folder holds no readable record, or cannot be written, or what it holds cannot be signed.
     """
+    return _draw(Path(folder), record, _signer(sign))
+
+
+def _draw(place: Path, record: AuditRecord | None, signer: Signer | None) -> Rendered:
+    """Draw the reports, renew their hashes, and sign."""
+    from auditor.evidence.attestation import attest
+    from auditor.evidence.bom import write_bom
+    from auditor.evidence.manifest import FILE_NAME as MANIFEST
+    from auditor.evidence.manifest import read_manifest, with_reports, write_manifest
     from auditor.report.render import render_audit, render_comparison
 
-    place = Path(folder)
+    drawn: list[Path] = []
+    manifest = read_manifest(place) if (place / MANIFEST).is_file() else None
+    if signer and not manifest:
+        raise BadInputError(f"{place} holds no {MANIFEST}: it is no audit that can be signed.")
     if (place / COMPARISON).is_file():
         reports = render_comparison(place, read_comparison(place))
         if not (place / FILE_NAME).is_file():
             return reports
-    if record:
-        return render_audit(place, record)
-    found = read_record(place)
+        drawn += reports.files
+    known = record or read_record(place)
     try:
-        return render_audit(place, found)
+        reports = render_audit(place, known, manifest)
     except MedauditError:
         raise
     except Exception as error:  # a record from elsewhere may be well-formed and name a class that it does not have
+        if record:
+            raise
         raise BadInputError(
             f"{place / FILE_NAME} contradicts itself, and no report can be drawn ({type(error).__name__}: {error}). "
             "Give the folder as medaudit wrote it."
         ) from error
+    drawn += [*reports.files, write_bom(place, known)]
+    if manifest:
+        manifest = with_reports(manifest, place, drawn)
+        write_manifest(place, manifest)
+        if signer:
+            attest(place, known, manifest, signer)
+    return reports
+
+
+def verify(
+    folder: str | PathLike[str],
+    *,
+    model: str | PathLike[str] | None = None,
+    data: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Verify an audit: its files against its manifest, its figures against its predictions, and its signature.
+
+    Neither the model nor TensorFlow is needed.
+
+    Args:
+        folder: of the audit.
+        model: the model file, to make sure that it is the one that was audited.
+        data: the data folder or CSV file, to make sure that the test images are the same.
+        key: the Ed25519 public key in PEM of who is to have signed it.
+        progress: told of the images that are read.
+
+    Raises:
+        BadInputError: if the folder has no manifest that can be read, or the model or the key cannot be read.
+    """
+    from auditor.data.split import find_test_set
+    from auditor.evidence.attestation import check_attestation
+    from auditor.evidence.signature import read_public_key
+    from auditor.evidence.verify import Finding, Verification, check_images, check_model, joined, verify_folder
+
+    place, public = Path(folder), read_public_key(Path(key)) if key is not None else None
+    own, manifest, record = verify_folder(place)
+    parts = [own, check_attestation(place, manifest, record, public)]
+    if model is not None:
+        wrong = check_model(Path(model), manifest)
+        parts.append(Verification(tuple(wrong), () if wrong else ("the model is the one that was audited",), ()))
+    else:
+        parts.append(Verification((), (), ("the model file; --model names it",)))
+    if data is not None:
+        classes = record.model.classes if record else None
+        links = record.audit.config.follow_links if record else False
+        try:
+            there = find_test_set(Path(data), classes, None, progress, follow_links=links).images
+            wrong = check_images(there, manifest)
+        except BadInputError as error:
+            wrong = [Finding("unreadable", Path(data).name, str(error))]
+        words = f"all {len(manifest.data.images)} test images are the ones that were used"
+        parts.append(Verification(tuple(wrong), () if wrong else (words,), ()))
+    else:
+        parts.append(Verification((), (), ("the test images; --data names them",)))
+    return joined(parts)

@@ -22,6 +22,7 @@ _COMMANDS = {
     "train": ("auditor.cli.train", "Train the paper's VGG-19 on a folder of images."),
     "attacks": ("auditor.cli.attacks", "List the attacks that can be run."),
     "report": ("auditor.cli.report", "Draw the reports of an audit again."),
+    "verify": ("auditor.cli.verify", "Check an audit's files, figures and signature."),
     "history": ("auditor.cli.history", "Show the trend over many audits."),
     "schema": ("auditor.cli.schema", "Print the JSON Schema of results.json."),
 }

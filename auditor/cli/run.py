@@ -39,6 +39,13 @@ INCONCLUSIVE = 3
     metavar="AUDIT",
     help="Audit of the previous version: its attacks are the default, and the report says what has changed.",
 )
+@click.option(
+    "--sign",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign the audit with this private key (Ed25519, PEM); its passphrase, if it has one, is in "
+    "MEDAUDIT_SIGN_PASSPHRASE.",
+)
 @click.option("--fail-on-regression", is_flag=True, help="With --baseline: exit code 1 if the version is worse.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would take, and do nothing.")
 @click.option(
@@ -62,6 +69,7 @@ def command(
     data: Path | None,
     output: Path | None,
     baseline: Path | None,
+    sign: Path | None,
     fail_on_regression: bool,
     dry_run: bool,
     resume: Path | None,
@@ -86,10 +94,10 @@ def command(
     if mlflow:
         check_server()
     if resume:
-        own = {"model", "data", "resume", "mlflow", "log_format"}
+        own = {"model", "data", "resume", "sign", "mlflow", "log_format"}
         if extra := [name for name in given_options(context) if name not in own]:
             raise click.UsageError(f"--resume goes on with the options of the audit; leave out {', '.join(extra)}.")
-        result = api.resume(resume, model, data, progress=progress)
+        result = api.resume(resume, model, data, sign=sign, progress=progress)
     elif not (model and data):
         raise click.UsageError("MODEL and DATA are needed, or --resume AUDIT.")
     else:
@@ -97,7 +105,7 @@ def command(
         if dry_run:
             print_forecast(api.forecast(model, data, settings, progress=progress))
             return
-        result = api.audit(model, data, output, settings, baseline=baseline, progress=progress)
+        result = api.audit(model, data, output, settings, baseline=baseline, sign=sign, progress=progress)
     print_summary(result.record)
     if result.comparison:
         print_comparison(result.comparison)

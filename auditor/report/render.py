@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import logging
 import os
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +21,18 @@ from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.comparison.record import PICTURES, read_comparison
 from auditor.epsilon import epsilon_words
 from auditor.errors import BadInputError
-from auditor.files import write_bytes, write_text
+from auditor.evidence.manifest import BEFORE_REPORTS, to_json
+from auditor.files import sha256_file, write_bytes, write_text
+from auditor.record import FILE_NAME
 from auditor.report import charts, junit, markdown, words
 from auditor.report.clauses import clause_map
 from auditor.report.comparison import comparison_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from auditor.comparison.record import Comparison
+    from auditor.evidence.manifest import Manifest
     from auditor.history import History
     from auditor.record import AuditRecord
     from auditor.sidecar import Sidecar
@@ -38,11 +46,18 @@ class Rendered:
         html: always written.
         pdf: None where WeasyPrint cannot run.
         why_no_pdf: then the reason and the remedy, in one sentence.
+        others: other files that were drawn with them.
     """
 
     html: Path
     pdf: Path | None
     why_no_pdf: str | None = None
+    others: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was written."""
+        return (self.html, *([self.pdf] if self.pdf else []), *self.others)
 
 
 def templates_folder() -> Path:
@@ -52,8 +67,25 @@ def templates_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "templates"
 
 
-def render_audit(folder: Path, record: AuditRecord) -> Rendered:
+@dataclass(frozen=True)
+class _Attached:
+    """A file inside a PDF: its name, what it is in words, how it relates to the PDF (`AFRelationship`), its bytes."""
+
+    name: str
+    words: str
+    relationship: str
+    content: bytes
+
+
+def render_audit(folder: Path, record: AuditRecord, manifest: Manifest | None = None) -> Rendered:
     """Draw `report.html`, `report.pdf`, `junit.xml` and `summary.md` of an audit.
+
+    The PDF holds `results.json` and the manifest as it was before any report: it cannot hold its own hash.
+
+    Args:
+        folder: of the audit.
+        record: its record.
+        manifest: its manifest, if it has one.
 
     Raises:
         BadInputError: if the folder cannot be written, or lacks a picture.
@@ -80,10 +112,20 @@ def render_audit(folder: Path, record: AuditRecord) -> Rendered:
         bars=charts.before_and_after(record, hurt, f"{label} {epsilon_words(at)}") if hurt else "",
         reliability=charts.reliability(record.clean.calibration),
         attacked_reliability=charts.reliability(attack.calibration, "attack") if attack else "",
+        results_sha256=sha256_file(folder / FILE_NAME) if (folder / FILE_NAME).is_file() else "",
     )  # fmt: skip
-    write_text(folder / junit.FILE_NAME, junit.junit(record))
-    write_text(folder / markdown.FILE_NAME, markdown.summary(record))
-    return _write(page, folder / "report.html", folder / "report.pdf")
+    others = folder / junit.FILE_NAME, folder / markdown.FILE_NAME
+    write_text(others[0], junit.junit(record))
+    write_text(others[1], markdown.summary(record))
+    inside = []
+    if (folder / FILE_NAME).is_file():
+        content = (folder / FILE_NAME).read_bytes()
+        inside.append(_Attached(FILE_NAME, "The record this report is drawn from", "Source", content))
+    if manifest:
+        content = to_json(manifest.before_reports).encode()
+        inside.append(_Attached(BEFORE_REPORTS, "SHA-256 of all that went in, and of the record", "Data", content))
+    reports = _write(page, folder / "report.html", folder / "report.pdf", record.audit.finished, inside)
+    return replace(reports, others=others)
 
 
 def render_comparison(folder: Path, comparison: Comparison) -> Rendered:
@@ -95,8 +137,12 @@ def render_comparison(folder: Path, comparison: Comparison) -> Rendered:
     page = _environment(folder, PICTURES).get_template("comparison.html.j2").render(
         c=comparison, curve=charts.versions_by_epsilon(comparison)
     )  # fmt: skip
-    write_text(folder / "comparison.md", comparison_summary(comparison))
-    return _write(page, folder / "comparison.html", folder / "comparison.pdf")
+    summary = folder / "comparison.md"
+    write_text(summary, comparison_summary(comparison))
+    content = comparison.model_dump_json(indent=1).encode()
+    inside = [_Attached(COMPARISON, "The figures this report is drawn from", "Source", content)]
+    reports = _write(page, folder / "comparison.html", folder / "comparison.pdf", comparison.created, inside)
+    return replace(reports, others=(summary,))
 
 
 def render_history(file: Path, history: History) -> None:
@@ -136,7 +182,8 @@ def render_training(model: Path, sidecar: Sidecar) -> Rendered:
         accuracy=charts.training_curve(sidecar.history, "accuracy"),
         reliability=charts.reliability(sidecar.test.calibration),
     )  # fmt: skip
-    return _write(page, model.with_suffix(".training.html"), model.with_suffix(".training.pdf"))
+    html, pdf = model.with_suffix(".training.html"), model.with_suffix(".training.pdf")
+    return _write(page, html, pdf, sidecar.finished, [])
 
 
 def _environment(folder: Path, pictures: str = "examples") -> jinja2.Environment:
@@ -176,13 +223,21 @@ def _data_uri(kind: str, path: Path) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _write(page: str, html: Path, pdf: Path) -> Rendered:
-    """Write a page as HTML, and as PDF if WeasyPrint finds its system library."""
+def _write(page: str, html: Path, pdf: Path, when: str, inside: Sequence[_Attached]) -> Rendered:
+    """Write a page as HTML, and as PDF/A-3 if WeasyPrint finds its system library.
+
+    Args:
+        page: the page.
+        html: where it goes.
+        pdf: where the PDF goes.
+        when: UTC time of what it reports, which is the date of the PDF: drawn again it is the same to the byte.
+        inside: what the PDF holds besides.
+    """
     write_text(html, page)
     # WeasyPrint warns of every rule that is for screens only.
     logging.getLogger("weasyprint").setLevel(logging.ERROR)
     try:
-        from weasyprint import HTML
+        from weasyprint import HTML, Attachment
     except OSError:
         # A report of an earlier drawing would not match the new page.
         pdf.unlink(missing_ok=True)
@@ -190,5 +245,40 @@ def _write(page: str, html: Path, pdf: Path) -> Rendered:
             html, None, "the system library Pango is missing; install it (Debian: `apt install libpango-1.0-0 "
             "libpangoft2-1.0-0`) and draw the report again.",
         )  # fmt: skip
-    write_bytes(pdf, HTML(string=page).write_pdf(pdf_tags=True))
+    moment = _moment(when)
+    attachments = [
+        Attachment(
+            file_obj=io.BytesIO(file.content), name=file.name, description=file.words, created=moment, modified=moment,
+            relationship=file.relationship,
+        )
+        for file in inside
+    ]  # fmt: skip
+    options = {"pdf_variant": "pdf/a-3u", "pdf_tags": True, "attachments": attachments}
+    with _dated(moment):
+        document = HTML(string=page).render(**options)
+        document.metadata.created = document.metadata.modified = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+        content = document.write_pdf(**options)
+    write_bytes(pdf, content)
     return Rendered(html, pdf)
+
+
+def _moment(when: str) -> datetime:
+    """Read a UTC time; the beginning of the epoch where a record holds none."""
+    try:
+        return datetime.fromisoformat(when).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+@contextmanager
+def _dated(moment: datetime) -> Iterator[None]:
+    """Have that time written into the fonts of a PDF, where fontTools would put the present one."""
+    name, before = "SOURCE_DATE_EPOCH", os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ[name] = str(max(0, int(moment.timestamp())))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
