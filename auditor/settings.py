@@ -37,6 +37,11 @@ class AuditSettings(_Settings):
     """Largest perturbations to try, on images in [0, 1]."""
     preprocessing: PreprocessingName | None = None
     """What the model expects; None to take what was recorded at training, or to find it out."""
+    head: Literal["softmax", "sigmoid", "logits"] | None = None
+    """How the model's answers are to be read: as probabilities of classes that add up to 1, as probabilities each by
+    itself, or as logits; None to find it out on the graph and the answers."""
+    allow_unsafe: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    """SHA-256 of model files that may be loaded although something unsafe was found in them."""
     classes: Annotated[tuple[str, ...] | None, AfterValidator(_distinct)] = None
     """Class names in the order of the model's outputs; None for those recorded at training, or the folder names."""
     critical: tuple[str, str] | None = None

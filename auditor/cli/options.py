@@ -86,6 +86,19 @@ _OPTIONS = (
         help="What the model expects.  [default: as recorded at training, or found out]",
     ),
     click.option(
+        "--head",
+        type=click.Choice(["softmax", "sigmoid", "logits"]),
+        help="How to read the model's answers: probabilities that add up to 1, probabilities each by itself, or "
+        "logits.  [default: found out on the graph and the answers]",
+    ),
+    click.option(
+        "--allow-unsafe",
+        multiple=True,
+        metavar="SHA256",
+        help="Load a model in which something unsafe was found (`medaudit inspect`): its code runs with your rights. "
+        "Its SHA-256 has to be typed out.",
+    ),
+    click.option(
         "--classes",
         callback=parse_names,
         metavar="NAME,NAME,...",
@@ -127,6 +140,7 @@ def audit_settings(
     attack: tuple[str, ...],
     suite: str | None,
     policy: Path | None,
+    allow_unsafe: tuple[str, ...],
     **options: Any,
 ) -> AuditSettings:
     """Make settings of the options; what was not given is as inherited, or has its default.
@@ -140,6 +154,7 @@ def audit_settings(
         "epsilons": eps,
         "attacks": (*members, *(name for name in attack if name not in members)) or None,
         "policy": read_policy(policy) if policy else None,
+        "allow_unsafe": tuple(sha256.lower() for sha256 in allow_unsafe) or None,
         **options,
     }
     return settings_of(AuditSettings, **inherited | {name: value for name, value in given.items() if value is not None})
