@@ -122,7 +122,9 @@ def test_the_command_reads_back_as_the_same_options(trained):
         epsilons=(0.5 / 255, 1 / 3, 0.0123456789012345),
         classes=("a b", "c,d", 'e"f', "-g"),
         critical=("a b", "c,d"),
-        preprocessing="caffe",
+        preprocessing="mean=0.485,0.456,0.406:std=0.229,0.224,0.225",
+        head="sigmoid",
+        allow_unsafe=("0" * 64, "f" * 64),
         batch_size=3,
         seed=7,
         precision="float32",
@@ -132,7 +134,7 @@ def test_the_command_reads_back_as_the_same_options(trained):
     read = command.make_context("run", words[2:]).params
     assert (read["model"], read["data"]) == (Path("-m.h5"), Path("my data"))
     assert read["eps"] == settings.epsilons
-    for name in ("classes", "critical", "preprocessing", "batch_size", "seed", "precision"):
+    for name in ("classes", "critical", "preprocessing", "head", "allow_unsafe", "batch_size", "seed", "precision"):
         assert read[name] == getattr(settings, name), name
 
 

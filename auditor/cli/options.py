@@ -82,8 +82,10 @@ _OPTIONS = (
     click.option("--seed", type=int, metavar="N", help="Of every random choice.  [default: 0]"),
     click.option(
         "--preprocessing",
-        type=click.Choice(get_args(PreprocessingName)),
-        help="What the model expects.  [default: as recorded at training, or found out]",
+        metavar="NAME",
+        help=f"What the model expects: {', '.join(get_args(PreprocessingName))}, or the mean and standard deviation of "
+        "images in [0, 1], as mean=0.5:std=0.25 or mean=0.485,0.456,0.406:std=0.229,0.224,0.225.  "
+        "[default: as recorded at training, or found out]",
     ),
     click.option(
         "--head",
