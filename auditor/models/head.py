@@ -34,8 +34,9 @@ _BENDING = frozenset(
     {"Tanh", "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Exp", "ClipByValue", "Relu1"}
 )
 
-#: How far probabilities may be from those that the logits give.
-_CLOSE = 1e-3
+#: How far probabilities may be from those that the logits give, by the coarsest number format in the model.
+_CLOSE = {"bfloat16": 2e-2, "float16": 4e-3}
+_CLOSEST = 1e-3
 
 #: Largest lead of a probability in logits at which float32 still tells it from 1.
 _LEAD = 16.6
@@ -107,13 +108,14 @@ class Head:
             values = logs - tf.math.log(tf.maximum(1 - values, smallest)) if self.kind == "sigmoid" else logs
         return tf.concat([tf.zeros_like(values), values], axis=1) if self.answers == 1 else values
 
-    def confirm(self, name: str, answers: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+    def confirm(self, name: str, answers: NDArray[np.float32], logits: NDArray[np.float32], precision: str) -> None:
         """Make sure that answers are what the logits say they should be.
 
         Args:
             name: of the model, for errors.
             answers: of the model, of shape `(n, k)`.
             logits: of the same images, of shape `(n, C)`.
+            precision: number formats that the model computes in.
 
         Raises:
             BadInputError: if they are not.
@@ -126,7 +128,7 @@ class Head:
         else:
             own = logits[:, 1:] if self.answers == 1 else logits
             expected = 1 / (1 + np.exp(-own.astype(np.float64).clip(-500, 500)))
-        if not np.allclose(expected, answers, atol=_CLOSE):
+        if not np.allclose(expected, answers, atol=_close(precision)):
             raise BadInputError(
                 f"{name} does not answer with what a {self.kind} makes of its logits. Say with --head how its answers "
                 "are to be read, or save it so that it ends in its logits."
@@ -137,6 +139,10 @@ class Head:
                 f"{self.kind} was found at its end: an attack on these proves nothing. Save the model so that it ends "
                 "in its logits."
             )
+
+
+def _close(precision: str) -> float:
+    return max((gap for kind, gap in _CLOSE.items() if kind in precision.split(", ")), default=_CLOSEST)
 
 
 def _saturated(kind: Given, answers: NDArray[np.float32]) -> bool:
@@ -198,13 +204,14 @@ def find_head(name: str, network: Network, given: Given | None = None) -> Head:
     return Head(found, answers, step if found != "logits" else None)
 
 
-def settle_head(name: str, head: Head, answers: NDArray[np.float32]) -> Head:
+def settle_head(name: str, head: Head, answers: NDArray[np.float32], precision: str) -> Head:
     """Look whether what seems to be logits is probabilities, made in a way that the end of the graph does not show.
 
     Args:
         name: of the model, for errors.
         head: as it was found in the graph.
         answers: of the model to some images, of shape `(n, k)`.
+        precision: number formats that the model computes in.
 
     Returns:
         The head in force.
@@ -215,7 +222,7 @@ def settle_head(name: str, head: Head, answers: NDArray[np.float32]) -> Head:
     if head.kind != "logits" or head.given or not ((answers >= 0) & (answers <= 1)).all():
         return head
     if head.answers > 1:
-        hidden = np.allclose(answers.sum(axis=1), 1, atol=_CLOSE)
+        hidden = np.allclose(answers.sum(axis=1), 1, atol=_close(precision))
         return Head("softmax", head.answers, None, backwards=True) if hidden else head
     raise BadInputError(
         f"{name} answers with one value from 0 to 1, but no sigmoid ends its graph. Say whether it is a probability "

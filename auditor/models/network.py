@@ -137,7 +137,9 @@ class KerasNetwork(Network):
         inputs, outputs = (list(getattr(model, ends, None) or []) for ends in ("inputs", "outputs"))
         if not inputs:
             raise BadInputError(f"{name} does not say what input it takes; save it after it was built on an image.")
-        refuse_several(name, [_name(end) for end in inputs], [_name(end) for end in outputs])
+        # Layers say more than tensors do; a Sequential has no names of its outputs.
+        named = list(getattr(model, "output_names", None) or map(_name, outputs))
+        refuse_several(name, [_name(end) for end in inputs], named)
         super().__init__(
             name,
             loader,

@@ -122,13 +122,13 @@ class Subject:
             BadInputError: if the answers are not what the head says they should be.
         """
         answers, logits = self._asked(self.mode, images)
-        head = settle_head(str(self.path), self.head, answers)
+        head = settle_head(str(self.path), self.head, answers, self.precision)
         if head is not self.head:
             self.head = head
             self._estimators.clear()
             del self._ask
             answers, logits = self._asked(self.mode, images)
-        head.confirm(str(self.path), answers, logits)
+        head.confirm(str(self.path), answers, logits, self.precision)
 
     def _asked(self, mode: Mode, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Answers of the model itself, of shape `(n, k)`, and the logits behind them, of shape `(n, C)`."""

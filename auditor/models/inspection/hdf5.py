@@ -98,7 +98,10 @@ def _parameters(file: Any, size: int, findings: Findings, shown: str) -> int:
         filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
         if filters - _FILTERS:
             findings.add(place, "it is packed by a program that is no part of HDF5")
-        if found.dtype.kind == "V" or (found.dtype.kind == "O" and h5py.check_string_dtype(found.dtype) is None):
+        # Keras writes bfloat16, which HDF5 does not know, as two bytes without a meaning.
+        if (found.dtype.kind == "V" and found.dtype.itemsize > 2) or (
+            found.dtype.kind == "O" and h5py.check_string_dtype(found.dtype) is None
+        ):
             findings.add(place, "it holds objects, not numbers")
         unpacked += found.dtype.itemsize * found.size if found.size else 0
         if not {"optimizer", "optimizer_weights"} & set(name.split("/")):
