@@ -76,7 +76,7 @@ def inspect(path: Path) -> Inspection:
     )
 
 
-def _no_model(path: Path, groups: frozenset[str]) -> str:
+def _no_model(path: Path, groups: list[str]) -> str:
     if groups:
         return (
             f"{path} holds weights only, not the model they belong to. Build the model in Keras, load these weights "

@@ -106,7 +106,8 @@ def _objects(config: dict[str, Any], findings: Findings) -> Iterator[tuple[str, 
         node, path, key, depth = stack.pop()
         seen += 1
         if seen > _MOST:
-            raise BadInputError("The configuration holds too many values for a model.")
+            findings.add("configuration", f"more than {_MOST:,} values, as no model has")
+            return
         if not isinstance(node, dict | list):
             continue
         if depth > DEEPEST:

@@ -44,8 +44,8 @@ PARTS = _names("""
     lecun_uniform ones orthogonal random_normal random_uniform stft truncated_normal variance_scaling zeros
     L1 L1L2 L2 OrthogonalRegularizer l1 l1_l2 l2 orthogonal_regularizer
     MaxNorm MinMaxNorm NonNeg RadialConstraint UnitNorm max_norm min_max_norm non_neg radial_constraint unit_norm
-    DTypePolicy DTypePolicyMap FloatDTypePolicy Policy QuantizedDTypePolicy QuantizedFloat8DTypePolicy SeedGenerator TypeSpec
-    TensorShape CompositeTensor __keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__
+    DTypePolicy DTypePolicyMap FloatDTypePolicy Policy QuantizedDTypePolicy QuantizedFloat8DTypePolicy SeedGenerator
+    TypeSpec TensorShape __keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__
     __typespec__""")
 
 #: Functions that a layer may name.

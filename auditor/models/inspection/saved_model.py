@@ -235,8 +235,12 @@ def _keras_layers(path: Path, findings: Findings) -> list[Layer]:
         content = file.read_bytes()
     except OSError as error:
         raise BadInputError(f"{file} cannot be read: {error.strerror}.") from error
+    try:
+        texts = list(_texts(content))
+    except ValueError as error:
+        raise BadInputError(f"{file} is damaged: move it away; the model itself is in {GRAPH}.") from error
     layers: list[Layer] = []
-    for text in _texts(content):
+    for text in texts:
         metadata = config.parse(text, str(file))
         found = config.describe(metadata, findings, _UNLIMITED)
         if metadata.get("class_name") in ("Functional", "Sequential", "Model"):
@@ -272,7 +276,7 @@ def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
         elif kind in (1, 5):
             place += 8 if kind == 1 else 4
         else:
-            raise BadInputError(f"{KERAS} is damaged: move it away; the model itself is in {GRAPH}.")
+            raise ValueError("no field of a protocol buffer")
 
 
 def _varint(content: bytes, place: int) -> tuple[int, int]:
@@ -284,4 +288,4 @@ def _varint(content: bytes, place: int) -> tuple[int, int]:
         if byte < 128:
             return value, place
         shift += 7
-    raise BadInputError(f"{KERAS} is damaged: move it away; the model itself is in {GRAPH}.")
+    raise ValueError("no number of a protocol buffer")
