@@ -171,9 +171,8 @@ class KerasNetwork(Network):
         total = 0
         for layer in self.model._flatten_layers(include_self=False):
             for node in layer._inbound_nodes:
-                tensors = getattr(node, "output_tensors", None)
-                tensors = _flat(node.outputs) if tensors is None else tensors
-                total += sum(math.prod(size for size in tensor.shape[1:] if size) for tensor in tensors)
+                # In Keras 2 a single tensor stands by itself.
+                total += sum(math.prod(size for size in end.shape[1:] if size) for end in _flat(node.output_tensors))
         return total
 
     @property
