@@ -203,7 +203,7 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
     except KeyboardInterrupt as error:
         raise AuditInterrupted(work.folder) from error
     timings = {"prepare": work.seconds, **outcomes.seconds}
-    checks = check_all(outcomes, plan, repetition.passes, [image.id for image in images.images])
+    checks = check_all(outcomes, plan, repetition.passes, [image.id for image in images.images], images.classes)
     clean = assess_clean(outcomes, images.classes)
     worst = assess_worst_case(outcomes, plan, images.classes, images.groups)
     attacks = assess_attacks(outcomes, plan, images.classes, math.prod(prepared.subject.input_shape))
@@ -372,6 +372,9 @@ def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
     words.append("--eps=" + ",".join(map(exact_epsilon, settings.epsilons)))
     if settings.preprocessing:
         words.append(f"--preprocessing={settings.preprocessing}")
+    if settings.head:
+        words.append(f"--head={settings.head}")
+    words += [f"--allow-unsafe={sha256}" for sha256 in settings.allow_unsafe]
     if settings.classes:
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(settings.classes)

@@ -28,6 +28,36 @@ def sha256_file(path: Path) -> str:
         raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
+def sha256_model(path: Path) -> tuple[str, int]:
+    """SHA-256 of a model, in hexadecimal, and its size in bytes.
+
+    Of a file it is that of its bytes. Of a folder it is that of the lines `<SHA-256 of the file>  <path below the
+    folder>`, one for each file, in the order of the paths; of a link the target stands for the bytes. (`sha256sum` on
+    all files, sorted by path, and again on what it prints.)
+
+    Raises:
+        BadInputError: if anything cannot be read, or is neither a file nor a folder.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise BadInputError(f"{path} is neither a file nor a folder.")
+        return sha256_file(path), path.stat().st_size
+    whole, size = hashlib.sha256(), 0
+    members = sorted((member.relative_to(path).as_posix(), member) for member in path.rglob("*"))
+    for name, member in members:
+        if member.is_symlink():
+            digest = hashlib.sha256(os.fsencode(member.readlink())).hexdigest()
+        elif member.is_file():
+            digest = sha256_file(member)
+            size += member.stat().st_size
+        elif member.is_dir():
+            continue
+        else:
+            raise BadInputError(f"{member} is neither a file nor a folder.")
+        whole.update(f"{digest}  {name}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest(), size
+
+
 def read_json(path: Path, kind: type[AnyModel], what: str, holder: str) -> AnyModel:
     """Read a JSON file into a model.
 

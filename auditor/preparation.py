@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +12,13 @@ from auditor.data.folder import shown
 from auditor.data.images import RESIZE, unit
 from auditor.data.split import TestSet, find_test_set
 from auditor.errors import BadInputError
-from auditor.files import sha256_file
-from auditor.models.preprocessing import MODES, choose_by_trial
-from auditor.models.subject import FORMATS, Subject, load
+from auditor.files import sha256_model
+from auditor.models.preprocessing import MODES, candidates, choose, clearly_better, mode_of, try_modes
+from auditor.models.subject import Subject, load
 from auditor.record import DataInfo, Duplicate, ModelInfo, Preprocessing, PreprocessingScore, Skipped
 from auditor.sidecar import Sidecar, read_sidecar
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from auditor.data.imageset import ImageSet
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Images on which the candidates are tried where the preprocessing has to be found out.
 TRIAL_IMAGES = 64
+
+#: Images on which they are scored where it is known, for the report.
+SCORED_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
     Raises:
         BadInputError: if the model or the data cannot be used, or do not fit together.
     """
-    if not model.is_file():
-        raise BadInputError(f"The model file {model} does not exist.")
-    sha256 = sha256_file(model)
-    sidecar = _sidecar_of(model, sha256)
+    sidecar = _sidecar_of(model)
     classes = settings.classes or (tuple(sidecar.classes) if sidecar else None)
     recorded = sidecar.split if sidecar else None
     tests = find_test_set(data, classes, recorded, progress, follow_links=settings.follow_links)
@@ -67,28 +66,34 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             f"The critical error {':'.join(settings.critical)} does not name two of the classes "
             f"{', '.join(map(repr, names))}."
         )
-    subject = load(model)
+    subject = load(model, settings.head, settings.allow_unsafe)
     if len(names) != subject.outputs:
         raise BadInputError(
             f"{model} distinguishes {subject.outputs} classes, but {data} has {len(names)}: "
             f"{', '.join(map(repr, names))}."
         )
     preprocessing = _settle(subject, tests.images, settings, sidecar, progress)
-    _check_logits(subject, tests.images)
+    subject.confirm_head(_some(subject, tests.images, _rows(tests.images, SCORED_IMAGES)))
     _check_gradient(subject)
     return Prepared(
         subject,
         tests,
         ModelInfo(
-            path=model.name,
-            sha256=sha256,
-            name=model.stem,
-            format=FORMATS[model.suffix],
-            architecture=subject.architecture,
+            path=subject.inspection.path,
+            sha256=subject.inspection.sha256,
+            name=Path(subject.inspection.path).stem if model.is_file() else subject.inspection.path,
+            format=subject.inspection.format,
+            written_by=subject.inspection.written_by,
+            loader=subject.network.loader,
+            architecture=subject.network.architecture,
             input_shape=subject.input_shape,
-            parameters=int(subject.model.count_params()),
+            channels_first=subject.network.channels_first,
+            parameters=subject.network.parameters,
+            precision=_precision(subject),
             classes=list(names),
-            head=subject.head,
+            head=subject.head.kind,
+            head_words=subject.head.words,
+            unsafe=[str(finding) for finding in subject.inspection.findings],
             preprocessing=preprocessing,
         ),
         DataInfo(
@@ -122,10 +127,12 @@ def _duplicates(images: ImageSet) -> list[Duplicate]:
     ]
 
 
-def _sidecar_of(model: Path, sha256: str) -> Sidecar | None:
+def _sidecar_of(model: Path) -> Sidecar | None:
     """Read the training record beside a model, if there is one, and make sure that it is the model's own."""
+    if not model.exists():
+        raise BadInputError(f"The model {model} does not exist.")
     sidecar = read_sidecar(model)
-    if sidecar and sidecar.model_sha256 != sha256:
+    if sidecar and sidecar.model_sha256 != sha256_model(model)[0]:
         raise BadInputError(
             f"The training record beside {model} belongs to another file (its SHA-256 differs). Train again, or "
             "move the record away and say with --classes and --preprocessing what the model expects."
@@ -133,16 +140,21 @@ def _sidecar_of(model: Path, sha256: str) -> Sidecar | None:
     return sidecar
 
 
-def _check_logits(subject: Subject, images: ImageSet) -> None:
-    """Refuse a model that was taken to answer with logits and answers with probabilities."""
-    if subject.head != "logits":
-        return
-    answers = subject.classifier.predict(unit(images.pixels(subject.size, subject.channels, 0, min(4, len(images)))))
-    if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-3):
-        raise BadInputError(
-            f"{subject.path} answers with probabilities, but not by a softmax at its end: the logits cannot be "
-            "reached, and an attack on probabilities proves nothing. Save the model so that it ends in its logits."
-        )
+def _precision(subject: Subject) -> str:
+    """Number formats of the model in words."""
+    weights, arithmetic = subject.network.weights, subject.network.precision
+    return weights if weights == arithmetic else f"weights in {weights}, arithmetic in {arithmetic}"
+
+
+def _rows(images: ImageSet, most: int) -> NDArray[np.int64]:
+    """Numbers of test images from all over the set."""
+    rows: NDArray[np.int64] = np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int))
+    return rows
+
+
+def _some(subject: Subject, images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Those test images, in [0, 1] at the size of the model's input."""
+    return unit(np.concatenate([images.pixels(subject.size, subject.channels, i, i + 1) for i in rows.tolist()]))
 
 
 def _check_gradient(subject: Subject) -> None:
@@ -160,30 +172,35 @@ def _check_gradient(subject: Subject) -> None:
 def _settle(
     subject: Subject, images: ImageSet, settings: AuditSettings, sidecar: Sidecar | None, progress: Progress
 ) -> Preprocessing:
-    """Settle the preprocessing of the subject and say how it was chosen."""
-    scored: list[PreprocessingScore] = []
-    if settings.preprocessing:
-        subject.mode, how = MODES[settings.preprocessing], "given by the user"
-        if not subject.mode.fits(subject.channels):
-            raise BadInputError(f"Preprocessing {settings.preprocessing} is for RGB; {subject.path} takes greyscale.")
-    elif sidecar:
-        subject.mode, how = MODES[sidecar.preprocessing], "recorded when the model was trained"
-    elif subject.own_preprocessing:
-        subject.mode = MODES["raw"]
-        how = f"the model scales its input itself (layer {subject.own_preprocessing})"
+    """Settle the preprocessing of the subject, say how it was chosen, and what the alternatives score."""
+    known, how = _known(subject, settings, sidecar)
+    if known and not known.fits(subject.channels):
+        raise BadInputError(f"Preprocessing {known.name} is for RGB; {subject.path} takes greyscale.")
+    modes = candidates(subject.channels)
+    if known and known.name not in MODES:
+        modes = [known, *modes]
+    rows = _rows(images, SCORED_IMAGES if known else TRIAL_IMAGES)
+    pixels = _some(subject, images, rows)
+    title = "Trying the alternatives to the preprocessing" if known else "Finding out the preprocessing"
+    with progress.task(title, len(modes)) as advance:
+
+        def predict(mode: Mode) -> NDArray[np.int64]:
+            answer: NDArray[np.int64] = subject.predict_with(mode, pixels).argmax(axis=1)
+            advance(1, mode.name)
+            return answer
+
+        trials = try_modes(predict, images.labels[rows], modes)
+    if known:
+        subject.mode = known
+        own, best = next(trial for trial in trials if trial.mode is known), trials[0]
+        if clearly_better(best, own):
+            how += (
+                f"; but {best.mode.name!r} classifies {best.accuracy.count} of {best.accuracy.of} images correctly and "
+                f"{known.name!r} {own.accuracy.count}"
+            )
+            progress.say(f"Preprocessing {known.name!r} is {how}. Make sure that it is what the model expects.")
     else:
-        rows = np.unique(np.linspace(0, len(images) - 1, min(TRIAL_IMAGES, len(images))).round().astype(int))
-        pixels = np.concatenate([images.pixels(subject.size, subject.channels, i, i + 1) for i in rows.tolist()])
-        candidates = sum(mode.fits(subject.channels) for mode in MODES.values())
-        with progress.task("Finding out the preprocessing", candidates) as advance:
-
-            def predict(mode: Mode) -> NDArray[np.int64]:
-                answer: NDArray[np.int64] = subject.predict_with(mode, unit(pixels)).argmax(axis=1)
-                advance(1, mode.name)
-                return answer
-
-            subject.mode, trials = choose_by_trial(predict, images.labels[rows], subject.channels)
-        scored = [PreprocessingScore(mode=trial.mode.name, accuracy=trial.accuracy) for trial in trials]
+        subject.mode = choose(trials)
         how = f"found out: the best of {len(trials)} candidates on {len(rows)} of the test images"
         progress.say(
             f"Preprocessing {subject.mode.name!r} ({subject.mode.words}) was found out by trial; "
@@ -195,5 +212,16 @@ def _settle(
         how_chosen=how,
         input_range=subject.mode.input_range,
         scale=list(subject.mode.scale),
-        scored=scored,
+        scored=[PreprocessingScore(mode=trial.mode.name, accuracy=trial.accuracy) for trial in trials],
     )
+
+
+def _known(subject: Subject, settings: AuditSettings, sidecar: Sidecar | None) -> tuple[Mode | None, str]:
+    """The preprocessing that need not be found out, and where it is known from."""
+    if settings.preprocessing:
+        return mode_of(settings.preprocessing), "given by the user"
+    if sidecar:
+        return mode_of(sidecar.preprocessing), "recorded when the model was trained"
+    if layer := subject.network.own_preprocessing:
+        return MODES["raw"], f"the model scales its input itself (layer {layer})"
+    return None, ""

@@ -92,7 +92,7 @@ def reassess(record: AuditRecord, predictions: Predictions, tool_version: str) -
             "the descriptions of the attacks, and which images each was meant for, because medaudit "
             f"{record.audit.tool_version} made the audit and this is {tool_version}"
         )
-    checks = _checks(record.checks, check_all(outcomes, plan, np.zeros((1, 1, len(classes)), np.float32), ids))
+    checks = _checks(record.checks, check_all(outcomes, plan, np.zeros((1, 1, len(classes)), np.float32), ids, classes))
     images = _images(classes, predictions)
     examples = record.examples
     if outcomes.attacked[plan.shown.name, plan.shown_epsilon].failure:

@@ -376,7 +376,7 @@ class Preprocessing(_Part):
     scale: list[float]
     """Factor from epsilon on images in [0, 1] to the model's own units: one for all channels, or one for each."""
     scored: list[PreprocessingScore] = []
-    """What the candidates scored, best first, if it was found by trying."""
+    """What it and the alternatives scored on some of the test images, best first."""
 
 
 def _known(given: Any) -> Any:
@@ -413,23 +413,35 @@ class ModelInfo(_Part):
     """What was audited."""
 
     path: str
-    """Name of the file, or the MLflow URI of the model."""
+    """Name of the file or folder, or the MLflow URI of the model."""
     sha256: str
-    """SHA-256 of the file."""
+    """SHA-256 of the file; of a folder that of the lines `<SHA-256>  <path>` of its files, sorted by path."""
     name: str
     """Name of the model."""
     format: str
     """Format of the file."""
+    written_by: str | None = None
+    """Version that wrote the file, as it says itself; null if it does not."""
+    loader: str = ""
+    """Version that loaded it."""
+    unsafe: list[str] = []
+    """What in the file could run code or reach other files, and was loaded because the user typed its SHA-256."""
     architecture: str
     """The layers, counted by kind."""
     input_shape: tuple[int, int, int]
     """Height, width and channels."""
+    channels_first: bool = False
+    """Whether the model takes the channels before height and width."""
     parameters: int
     """Number of weights."""
+    precision: str = ""
+    """Number formats of weights and arithmetic."""
     classes: list[str]
     """Class names in the order of the outputs."""
     head: str
-    """Last step of the model: `softmax` or `logits`."""
+    """Last step of the model: `softmax`, `sigmoid` or `logits`."""
+    head_words: str = ""
+    """The same in words, and how it was found."""
     preprocessing: Preprocessing
     """From images in [0, 1] to the model's input."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+import re
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -26,6 +28,40 @@ def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(set(values)))
 
 
+_NUMBERS = r"[0-9.eE+-]+(?:,[0-9.eE+-]+)*"
+_MEAN_AND_STD = re.compile(f"mean=({_NUMBERS}):std=({_NUMBERS})")
+
+
+def mean_and_std(text: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Read `mean=0.485,0.456,0.406:std=0.229,0.224,0.225`: one number for all channels, or one for each.
+
+    Both are on images in [0, 1]. Returns None if the text is of another form.
+
+    Raises:
+        ValueError: if the numbers cannot be meant.
+    """
+    found = _MEAN_AND_STD.fullmatch(text.replace(" ", ""))
+    if not found:
+        return None
+    mean, std = (tuple(float(number) for number in part.split(",")) for part in found.groups())
+    if len(mean) != len(std) or len(mean) not in (1, 3):
+        raise ValueError("mean and std need one number each, or three each")
+    if not all(math.isfinite(number) for number in (*mean, *std)) or min(std) <= 0:
+        raise ValueError("mean and std are numbers, and std is above 0")
+    if max(map(abs, mean)) > 1 or max(std) > 1:
+        raise ValueError("mean and std are of images in [0, 1]: divide those of 8-bit images by 255")
+    return mean, std
+
+
+def _preprocessing(name: str | None) -> str | None:
+    if name is None or name in get_args(PreprocessingName) or mean_and_std(name):
+        return name
+    raise ValueError(
+        f"there are {', '.join(get_args(PreprocessingName))} and, with numbers for one or three channels, "
+        "mean=M,M,M:std=S,S,S"
+    )
+
+
 class AuditSettings(_Settings):
     """The options of an audit."""
 
@@ -35,8 +71,14 @@ class AuditSettings(_Settings):
         tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1), AfterValidator(_rising)
     ] = tuple(step / 255 for step in (0.5, 1, 2, 4, 8))
     """Largest perturbations to try, on images in [0, 1]."""
-    preprocessing: PreprocessingName | None = None
-    """What the model expects; None to take what was recorded at training, or to find it out."""
+    preprocessing: Annotated[str | None, AfterValidator(_preprocessing)] = None
+    """What the model expects: a `PreprocessingName`, or what `mean_and_std` reads; None to take what was recorded at
+    training, or to find it out."""
+    head: Literal["softmax", "sigmoid", "logits"] | None = None
+    """How the model's answers are to be read: as probabilities of classes that add up to 1, as probabilities each by
+    itself, or as logits; None to find it out on the graph and the answers."""
+    allow_unsafe: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    """SHA-256 of model files that may be loaded although something unsafe was found in them."""
     classes: Annotated[tuple[str, ...] | None, AfterValidator(_distinct)] = None
     """Class names in the order of the model's outputs; None for those recorded at training, or the folder names."""
     critical: tuple[str, str] | None = None

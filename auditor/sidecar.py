@@ -95,7 +95,10 @@ class Sidecar(_Part):
 
 
 def sidecar_path(model: Path) -> Path:
-    """Where the sidecar of a model lies: `model.h5` has `model.medaudit.json`."""
+    """Where the sidecar of a model lies: `model.h5` has `model.medaudit.json`, a folder `v1.2` `v1.2.medaudit.json`."""
+    if model.is_dir():
+        whole = model.absolute()
+        return whole.with_name(f"{whole.name}.medaudit.json")
     return model.with_suffix(".medaudit.json")
 
 

@@ -101,15 +101,27 @@ def test_preprocessing_that_is_given_is_used(trained, data, tmp_path):
     assert "not checked" in (tmp_path / "given" / "report.html").read_text()
 
 
-def test_a_model_that_hides_its_softmax_is_refused(tmp_path):
+def ensemble(folder, sharpness):
     image = keras.Input((8, 8, 3))
-    flat = keras.layers.Flatten()(image)
+    flat = keras.layers.Rescaling(sharpness)(keras.layers.Flatten()(image))
     two = [keras.layers.Dense(2, activation="softmax")(flat) for _ in range(2)]
-    keras.Model(image, keras.layers.Average()(two)).save(tmp_path / "ensemble.keras")
-    draw_folder(tmp_path / "data", 4)
+    keras.Model(image, keras.layers.Average()(two)).save(folder / "ensemble.keras")
+    draw_folder(folder / "data", 4)
+    settings = AuditSettings(epsilons=(16 / 255,), preprocessing="unit")
+    return audit(folder / "ensemble.keras", folder / "data", folder / "audit", settings)
+
+
+def test_a_model_that_hides_its_softmax_is_attacked_on_the_logarithm(tmp_path):
+    record = ensemble(tmp_path, 1).record
+    assert record.model.head == "softmax"
+    assert "computed back from the probabilities" in record.model.head_words
+    assert record.attacks[0].perceptibility.changed == 8
+
+
+def test_a_model_that_hides_a_saturated_softmax_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="answers with probabilities"):
-        audit(tmp_path / "ensemble.keras", tmp_path / "data", tmp_path / "a", AuditSettings(preprocessing="unit"))
-    assert not (tmp_path / "a").exists()
+        ensemble(tmp_path, 1e4)
+    assert not (tmp_path / "audit").exists()
 
 
 def test_the_command_reads_back_as_the_same_options(trained):
@@ -122,7 +134,9 @@ def test_the_command_reads_back_as_the_same_options(trained):
         epsilons=(0.5 / 255, 1 / 3, 0.0123456789012345),
         classes=("a b", "c,d", 'e"f', "-g"),
         critical=("a b", "c,d"),
-        preprocessing="caffe",
+        preprocessing="mean=0.485,0.456,0.406:std=0.229,0.224,0.225",
+        head="sigmoid",
+        allow_unsafe=("0" * 64, "f" * 64),
         batch_size=3,
         seed=7,
         precision="float32",
@@ -132,7 +146,7 @@ def test_the_command_reads_back_as_the_same_options(trained):
     read = command.make_context("run", words[2:]).params
     assert (read["model"], read["data"]) == (Path("-m.h5"), Path("my data"))
     assert read["eps"] == settings.epsilons
-    for name in ("classes", "critical", "preprocessing", "batch_size", "seed", "precision"):
+    for name in ("classes", "critical", "preprocessing", "head", "allow_unsafe", "batch_size", "seed", "precision"):
         assert read[name] == getattr(settings, name), name
 
 

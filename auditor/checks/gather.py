@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _NOT_RUN = "What it compares was not run; --suite standard runs it."
 
 
-def check_all(outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: Sequence[str]) -> list[Check]:
+def check_all(
+    outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: Sequence[str], classes: Sequence[str]
+) -> list[Check]:
     """Make every check.
 
     Args:
@@ -32,6 +34,7 @@ def check_all(outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: 
         plan: that was carried out.
         passes: logits of several passes of the first images, of shape `(passes, k, C)`.
         ids: of the test images.
+        classes: their names, in the order of the outputs.
     """
     view = _View(outcomes, plan)
     right, diagnosis = outcomes.right, outcomes.diagnosis
@@ -39,6 +42,7 @@ def check_all(outcomes: Outcomes, plan: Plan, passes: NDArray[np.float32], ids: 
     checks = [
         strength.completed([(f"{n} at {epsilon_words(e)}", f.failure) for (n, e), f in view.failed.items()]),
         model.deterministic(passes, outcomes.labels[: passes.shape[1]]),
+        model.class_order(outcomes.clean.argmax(axis=1), outcomes.labels, classes),
         model.finite(diagnosis.undefined, ids),
         model.zero_gradient(diagnosis.vanished, diagnosis.blind, right, remedied, ids),
         model.saturation(leads(outcomes.clean, outcomes.labels), remedied, ids),

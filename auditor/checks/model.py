@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from auditor.checks.result import Status, result
 from auditor.metrics.classification import SATURATED
+from auditor.metrics.intervals import proportion_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,4 +145,40 @@ def finite(undefined: NDArray[np.bool_], ids: Sequence[str]) -> Check:
         else "All are.",
         undefined,
         ids,
+    )
+
+
+def class_order(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]) -> Check:
+    """Check that the model is not far worse than chance, as one whose classes are named in a wrong order is.
+
+    Chance is what answers as frequent as the model's would reach if they knew nothing of the images.
+
+    Args:
+        predicted: classes of the images as they are, of shape `(n,)`.
+        labels: ground truth of shape `(n,)`.
+        classes: their names, in the order of the outputs.
+    """
+    accuracy = proportion_of(predicted == labels)
+    table = np.zeros((len(classes), len(classes)))
+    np.add.at(table, (labels, predicted), 1)
+    chance = float(table.sum(axis=1) @ table.sum(axis=0)) / len(labels) ** 2
+    worse = accuracy.high < chance
+    reason = "It is not."
+    if worse:
+        # The naming of the outputs under which most images are classified correctly.
+        named, outputs = linear_sum_assignment(-table)
+        order = ", ".join(classes[k] for k in named[np.argsort(outputs)].tolist())
+        best = table[named, outputs].sum() / len(labels)
+        reason = (
+            "The classes are probably named in a wrong order: that is far worse than a model that knows nothing. With "
+            f"the outputs named {order} it would be {best:.1%}; if that is the order it was trained with, say so with "
+            "--classes."
+        )
+    return result(
+        "class-order",
+        "Is the model worse than chance?",
+        "WARN" if worse else "PASS",
+        f"accuracy {accuracy.value:.1%}, at most {accuracy.high:.1%} by its interval; chance is {chance:.1%}",
+        "an interval that is not below chance",
+        reason,
     )

@@ -19,6 +19,7 @@ INTERNAL_ERROR = 70
 _COMMANDS = {
     "run": ("auditor.cli.run", "Audit a model on a folder of test images."),
     "compare": ("auditor.cli.compare", "Compare versions of a model."),
+    "inspect": ("auditor.cli.inspect", "Say what a model file is, and whether it is safe to load."),
     "train": ("auditor.cli.train", "Train the paper's VGG-19 on a folder of images."),
     "attacks": ("auditor.cli.attacks", "List the attacks that can be run."),
     "report": ("auditor.cli.report", "Draw the reports of an audit again."),

@@ -82,8 +82,23 @@ _OPTIONS = (
     click.option("--seed", type=int, metavar="N", help="Of every random choice.  [default: 0]"),
     click.option(
         "--preprocessing",
-        type=click.Choice(get_args(PreprocessingName)),
-        help="What the model expects.  [default: as recorded at training, or found out]",
+        metavar="NAME",
+        help=f"What the model expects: {', '.join(get_args(PreprocessingName))}, or the mean and standard deviation of "
+        "images in [0, 1], as mean=0.5:std=0.25 or mean=0.485,0.456,0.406:std=0.229,0.224,0.225.  "
+        "[default: as recorded at training, or found out]",
+    ),
+    click.option(
+        "--head",
+        type=click.Choice(["softmax", "sigmoid", "logits"]),
+        help="How to read the model's answers: probabilities that add up to 1, probabilities each by itself, or "
+        "logits.  [default: found out on the graph and the answers]",
+    ),
+    click.option(
+        "--allow-unsafe",
+        multiple=True,
+        metavar="SHA256",
+        help="Load a model in which something unsafe was found (`medaudit inspect`): its code runs with your rights. "
+        "Its SHA-256 has to be typed out.",
     ),
     click.option(
         "--classes",
@@ -133,6 +148,7 @@ def audit_settings(
     attack: tuple[str, ...],
     suite: str | None,
     policy: Path | None,
+    allow_unsafe: tuple[str, ...],
     **options: Any,
 ) -> AuditSettings:
     """Make settings of the options; what was not given is as inherited, or has its default.
@@ -146,6 +162,7 @@ def audit_settings(
         "epsilons": eps,
         "attacks": (*members, *(name for name in attack if name not in members)) or None,
         "policy": read_policy(policy) if policy else None,
+        "allow_unsafe": tuple(sha256.lower() for sha256 in allow_unsafe) or None,
         **options,
     }
     return settings_of(AuditSettings, **inherited | {name: value for name, value in given.items() if value is not None})

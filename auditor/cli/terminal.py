@@ -147,7 +147,8 @@ def settings_of(kind: type[AnySettings], **values: Any) -> AnySettings:
     except ValidationError as error:
         first = error.errors()[0]
         flag = "--" + str(first["loc"][0]).replace("_", "-").replace("epsilons", "eps")
-        raise click.UsageError(f"{flag}: {first['msg']} (given: {first['input']}).") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise click.UsageError(f"{flag}: {reason} (given: {first['input']}).") from error
 
 
 def options_of(kind: type[BaseModel]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

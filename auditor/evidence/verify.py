@@ -17,7 +17,7 @@ from auditor.evidence.manifest import (
     is_plain,
     read_manifest,
 )
-from auditor.files import sha256_file
+from auditor.files import sha256_file, sha256_model
 from auditor.predictions import FILE_NAME as PREDICTIONS
 from auditor.predictions import read_predictions
 from auditor.reassessment import reassess
@@ -182,8 +182,8 @@ def _images_differ(images: ImageSet, manifest: Manifest) -> list[Finding]:
 
 
 def check_model(model: Path, manifest: Manifest) -> list[Finding]:
-    """Compare a model file with the manifest. Raises `BadInputError` if it cannot be read."""
-    if sha256_file(model) == manifest.model.sha256:
+    """Compare a model, a file or a folder, with the manifest. Raises `BadInputError` if it cannot be read."""
+    if sha256_model(model)[0] == manifest.model.sha256:
         return []
     return [Finding("changed", model.name, "it is not the model that was audited: its SHA-256 is another")]
 

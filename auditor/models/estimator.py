@@ -70,12 +70,10 @@ class LogitsClassifier(TensorFlowV2Classifier):  # type: ignore[misc]  # ART is 
         def gradient_of(loss: str) -> Any:
             @tf.function(input_signature=[images, targets])  # type: ignore[untyped-decorator]
             def gradient(x: Any, y: Any) -> Any:
-                # Only the images are watched: no gradient of a weight is ever computed.
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(x)
-                    answer = tf.cast(forward(x), tf.float32)
-                    value = losses[loss](y, answer)
-                found = tape.gradient(value, x, unconnected_gradients="zero")
+                answer = tf.cast(forward(x), tf.float32)
+                # By the images alone: no gradient of a weight is ever computed. A tape would not see into a graph that
+                # was imported.
+                (found,) = tf.gradients(losses[loss](y, answer), [x], unconnected_gradients="zero")
                 # Attacks take the direction alone; the squares of a small gradient would be lost in float32.
                 largest = tf.reduce_max(tf.abs(found), axis=(1, 2, 3), keepdims=True)
                 scaled = found if loss == "score" else tf.where(largest > 0, found / largest, found)

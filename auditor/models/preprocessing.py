@@ -13,9 +13,10 @@ import numpy as np
 
 from auditor.errors import BadInputError
 from auditor.metrics.intervals import paired_difference, proportion_of
+from auditor.settings import mean_and_std
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -79,6 +80,20 @@ MODES: dict[str, Mode] = {
 }  # fmt: skip
 
 
+def mode_of(name: str) -> Mode:
+    """The mode that `AuditSettings.preprocessing` names."""
+    if name in MODES:
+        return MODES[name]
+    found = mean_and_std(name)
+    if not found:
+        raise ValueError(f"{name!r} names no preprocessing")
+    mean, std = found
+    words = (
+        f"mean {', '.join(map(repr, mean))} and standard deviation {', '.join(map(repr, std))} on values from 0 to 1"
+    )
+    return Mode(name, words, tuple(1 / s for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
+
+
 @dataclass(frozen=True)
 class Trial:
     """How one mode fared on images with known labels."""
@@ -88,33 +103,46 @@ class Trial:
     correct: NDArray[np.bool_]
 
 
-def choose_by_trial(
-    predict: Callable[[Mode], NDArray[np.int64]], labels: NDArray[np.int64], channels: int
-) -> tuple[Mode, list[Trial]]:
-    """Try every mode and choose the one that classifies best.
+def try_modes(
+    predict: Callable[[Mode], NDArray[np.int64]], labels: NDArray[np.int64], modes: Sequence[Mode]
+) -> list[Trial]:
+    """Try modes on images with known labels; returns all trials, best first.
 
     Args:
-        predict: the predicted classes of the trial images, of shape `(n,)`, under a mode.
+        predict: the predicted classes of the images, of shape `(n,)`, under a mode.
         labels: their ground truth, of shape `(n,)`.
-        channels: of the images.
+        modes: to try.
+    """
+    trials = []
+    for mode in modes:
+        correct = predict(mode) == labels
+        trials.append(Trial(mode, proportion_of(correct), correct))
+    return sorted(trials, key=lambda trial: -trial.accuracy.count)
 
-    Returns:
-        The best mode, and all trials, best first.
+
+def candidates(channels: int) -> list[Mode]:
+    """The named modes that are defined for images of that many channels."""
+    return [mode for mode in MODES.values() if mode.fits(channels)]
+
+
+def clearly_better(one: Trial, other: Trial) -> bool:
+    """Whether a mode classifies more of the images correctly than another one, beyond chance."""
+    return paired_difference(one.correct, other.correct).low > 0
+
+
+def choose(trials: Sequence[Trial]) -> Mode:
+    """Choose the best mode.
+
+    Args:
+        trials: at least two, best first.
 
     Raises:
         BadInputError: if the best is not better than the runner-up beyond chance.
     """
-    trials = []
-    for mode in MODES.values():
-        if mode.fits(channels):
-            correct = predict(mode) == labels
-            trials.append(Trial(mode, proportion_of(correct), correct))
-    trials.sort(key=lambda trial: -trial.accuracy.count)
-    best, second = trials[:2]
-    if paired_difference(best.correct, second.correct).low <= 0:
+    if not clearly_better(*trials[:2]):
         scores = ", ".join(f"{t.mode.name} {t.accuracy.count}/{t.accuracy.of}" for t in trials)
         raise BadInputError(
             "The preprocessing the model expects could not be found out: no candidate is clearly best "
             f"(correct images: {scores}). Say which with --preprocessing."
         )
-    return best.mode, trials
+    return trials[0].mode

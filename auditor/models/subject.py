@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path  # noqa: TC003 - the annotations of a dataclass are read at run time
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from auditor.errors import BadInputError
 from auditor.models.backend import keras as load_keras
+from auditor.models.backend import quiet_import
+from auditor.models.head import find_head, settle_head
+from auditor.models.inspection import Inspection, inspect
+from auditor.models.network import KerasNetwork, Network
 from auditor.models.preprocessing import MODES, Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from auditor.models.estimator import LogitsClassifier, Loss
+    from auditor.models.head import Given, Head
 
-Head: TypeAlias = Literal["softmax", "logits"]
+#: Images asked at a time where nobody says otherwise.
+_BATCH = 16
 
-#: Endings of the model files that can be loaded, and the name of their format.
-FORMATS = {".h5": "Keras HDF5", ".hdf5": "Keras HDF5", ".keras": "Keras archive"}
-
-_OWN_PREPROCESSING = ("Rescaling", "Normalization")
+#: Findings that an error names one by one.
+_NAMED = 3
 
 
 @dataclass
@@ -34,20 +39,28 @@ class Subject:
 
     Attributes:
         path: where the model lies.
-        model: the Keras model, changed so that it answers with logits.
+        network: the model as it was loaded.
         head: what its last step was.
-        input_shape: height, width and channels of its input.
-        outputs: number of classes it distinguishes.
+        inspection: what was found in the file before it was loaded.
         mode: the preprocessing in force.
     """
 
     path: Path
-    model: Any
+    network: Network
     head: Head
-    input_shape: tuple[int, int, int]
-    outputs: int
+    inspection: Inspection
     mode: Mode = field(default_factory=lambda: MODES["unit"])
     _estimators: dict[tuple[str, Loss, bool], LogitsClassifier] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the input."""
+        return self.network.input_shape
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes it distinguishes."""
+        return self.head.classes
 
     @property
     def size(self) -> tuple[int, int]:
@@ -60,32 +73,14 @@ class Subject:
         return self.input_shape[2]
 
     @property
-    def own_preprocessing(self) -> str | None:
-        """Name of the first layer that scales its input inside the model, if there is one."""
-        for layer in self.model.layers:
-            if type(layer).__name__ in _OWN_PREPROCESSING:
-                return str(layer.name)
-        return None
-
-    @property
     def precision(self) -> str:
-        """Number formats the layers compute in."""
-        return precision_of(self.model)
-
-    @property
-    def architecture(self) -> str:
-        """The layers, counted by kind, in the order of their first use."""
-        kinds = Counter(type(layer).__name__ for layer in self.model.layers if type(layer).__name__ != "InputLayer")
-        return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        """Number formats the model computes in."""
+        return self.network.precision
 
     @property
     def activations(self) -> int:
-        """Values that the layers put out for one image."""
-        total = 0
-        for layer in self.model._flatten_layers(include_self=False):
-            for node in layer._inbound_nodes:
-                total += sum(math.prod(size for size in tensor.shape[1:] if size) for tensor in node.output_tensors)
-        return total
+        """Values that the parts of the model put out for one image."""
+        return self.network.activations
 
     @property
     def classifier(self) -> LogitsClassifier:
@@ -103,9 +98,9 @@ class Subject:
 
         key = (self.mode.name, loss, coarse)
         if key not in self._estimators:
-            mode, model = self.mode, self._coarse_model if coarse else self.model
+            mode, head, ask = self.mode, self.head, self.network.coarse() if coarse else self.network
             self._estimators[key] = LogitsClassifier(
-                lambda x: model(mode.apply(x), training=False), self.outputs, self.input_shape, loss, coarse
+                lambda x: head.logits(ask(mode.apply(x))), self.outputs, self.input_shape, loss, coarse
             )
         return self._estimators[key]
 
@@ -114,84 +109,110 @@ class Subject:
         for estimator in self._estimators.values():
             estimator.forget()
 
-    @cached_property
-    def _coarse_model(self) -> Any:
-        """The model computing in bfloat16; its weights stay float32."""
-        keras = load_keras()
-
-        def coarse(layer: Any) -> Any:
-            # Operations that are no layers compute in the type of what they are given.
-            given = layer.get_config()
-            return type(layer).from_config(given | ({"dtype": "mixed_bfloat16"} if "dtype" in given else {}))
-
-        model = keras.models.clone_model(self.model, clone_function=coarse, recursive=True)
-        model.set_weights(self.model.get_weights())
-        for layer in model._flatten_layers():
-            # A Normalization computes with what it made of its weights, not with the weights.
-            if hasattr(layer, "finalize_state"):
-                layer.finalize_state()
-        return model
-
     def predict_with(self, mode: Mode, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of shape `(n, C)` of images in [0, 1] under a preprocessing other than the one in force."""
+        return self._asked(mode, images)[1]
+
+    def confirm_head(self, images: NDArray[np.float32]) -> None:
+        """Confirm the head on the answers to images in [0, 1] under the preprocessing in force.
+
+        What was taken for logits and turns out to be probabilities is taken for these from here on.
+
+        Raises:
+            BadInputError: if the answers are not what the head says they should be.
+        """
+        answers, logits = self._asked(self.mode, images)
+        head = settle_head(str(self.path), self.head, answers, self.precision)
+        if head is not self.head:
+            self.head = head
+            self._estimators.clear()
+            del self._ask
+            answers, logits = self._asked(self.mode, images)
+        head.confirm(str(self.path), answers, logits, self.precision)
+
+    def _asked(self, mode: Mode, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Answers of the model itself, of shape `(n, k)`, and the logits behind them, of shape `(n, C)`."""
         inputs = np.asarray(mode.apply(images), dtype=np.float32)
-        answer: NDArray[np.float32] = self.model.predict(inputs, batch_size=16, verbose=0)
-        return answer
+        parts = [self._ask(inputs[i : i + _BATCH]) for i in range(0, len(inputs), _BATCH)]
+        answers, logits = (np.concatenate([part[k].numpy() for part in parts]) for k in (0, 1))
+        return answers, logits
+
+    @cached_property
+    def _ask(self) -> Callable[[Any], Any]:
+        import tensorflow as tf
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *self.input_shape), tf.float32)])  # type: ignore[untyped-decorator]
+        def ask(inputs: Any) -> Any:
+            answer = self.network(inputs)
+            return tf.cast(answer, tf.float32), self.head.logits(answer)
+
+        asked: Callable[[Any], Any] = ask
+        return asked
 
 
-def precision_of(model: Any) -> str:
-    """Number formats that the layers of a Keras model compute in, for example `float32`."""
-    return ", ".join(sorted({str(layer.compute_dtype) for layer in model.layers}))
+def load(path: Path, head: Given | None = None, allow_unsafe: Sequence[str] = ()) -> Subject:
+    """Look at a model without executing it, and load it if it is safe: Keras 3 first, then Keras 2, or TensorFlow.
 
-
-def load(path: Path) -> Subject:
-    """Load a Keras model that classifies one image.
+    Args:
+        path: of the model file, or the folder of a SavedModel.
+        head: how its answers are to be read; None to find it out.
+        allow_unsafe: SHA-256 of the models that may be loaded although something unsafe was found in them.
 
     Raises:
-        BadInputError: if the file is missing, is no model, or is a kind of model that cannot be audited.
+        BadInputError: if the model is missing, unsafe, no model, or of a kind that cannot be audited.
     """
-    if not path.exists():
-        raise BadInputError(f"The model file {path} does not exist.")
-    if path.suffix not in FORMATS:
-        raise BadInputError(f"{path} is not named like a Keras model; its name must end in {', '.join(FORMATS)}.")
+    found = inspect(path)
+    allowed = found.sha256 in allow_unsafe
+    if not found.safe and not allowed:
+        raise BadInputError(_refusal(path, found))
+    if found.format == "TensorFlow SavedModel":
+        load_keras()
+        from auditor.models.graph import load_graph
+
+        network: Network = load_graph(path)
+    else:
+        network = _load_keras_file(path, safe_mode=found.safe)
+    return Subject(path, network, find_head(str(path), network, head), found)
+
+
+def _refusal(path: Path, found: Inspection) -> str:
+    """Say what is unsafe, and how to go on all the same."""
+    named = "; ".join(str(finding) for finding in found.findings[:_NAMED])
+    more = len(found.findings) - _NAMED
+    return (
+        f"{path} is not safe to load and was not: {named}{f'; and {more} more' if more > 0 else ''}. If you trust "
+        f"whoever made it, `medaudit inspect` says all that was found, and --allow-unsafe with its SHA-256 loads it."
+    )
+
+
+def _load_keras_file(path: Path, *, safe_mode: bool) -> KerasNetwork:
+    """Load a Keras file with Keras 3, or with Keras 2 where that refuses it."""
     keras = load_keras()
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the file makes it
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInputError(f"{path} cannot be loaded as a Keras model: {reason}") from error
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        model = keras.saving.load_model(path, compile=False, safe_mode=safe_mode)
+    except Exception as error:  # noqa: BLE001 - Keras raises whatever the file makes it
+        first = _reason(error)
+    else:
+        return KerasNetwork(str(path), f"Keras {keras.__version__}", model)
+    try:
+        with quiet_import():
+            import tf_keras
+    except ImportError as error:
         raise BadInputError(
-            f"{path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is needed."
-        )
-    shape, output = model.inputs[0].shape, model.outputs[0].shape
-    if len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
+            f"{path} cannot be loaded by Keras 3: {first}. If Keras 2 wrote it, install its loader: "
+            "pip install 'medaudit[legacy]'."
+        ) from error
+    second = f"tf_keras {version('tf_keras')}"
+    try:
+        model = tf_keras.models.load_model(path, compile=False, safe_mode=safe_mode)
+    except Exception as error:  # the same
         raise BadInputError(
-            f"{path} takes input of shape {tuple(shape)}; an image of fixed size with 1 or 3 channels last is needed."
-        )
-    if len(output) != 2 or output[1] is None or output[1] < 2:
-        raise BadInputError(f"{path} answers with shape {tuple(output)}; one value per class, at least two, is needed.")
-    logits, head = _to_logits(path, model)
-    return Subject(path, logits, head, tuple(shape[1:]), int(output[1]))
+            f"{path} cannot be loaded: Keras {keras.__version__} says: {first}; {second} says: {_reason(error)}."
+        ) from error
+    return KerasNetwork(str(path), second, model)
 
 
-def _to_logits(path: Path, model: Any) -> tuple[Any, Head]:
-    """Return the model up to its logits: the gradient through a saturated softmax is zero."""
-    keras = load_keras()
-    last = model.layers[-1]
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    if isinstance(last, keras.layers.Softmax):
-        if last is not model.layers[-1]:
-            raise BadInputError(
-                f"{path} ends in a nested Softmax layer; save it flat, or with softmax as an activation."
-            )
-        return keras.Model(model.inputs, last.input), "softmax"
-    activation = getattr(last, "activation", keras.activations.linear)
-    if activation is keras.activations.softmax:
-        last.activation = keras.activations.linear
-        return model, "softmax"
-    if activation is keras.activations.linear:
-        return model, "logits"
-    name = getattr(activation, "__name__", str(activation))
-    raise BadInputError(f"{path} ends in the activation {name!r}; only softmax and logits can be audited.")
+def _reason(error: Exception) -> str:
+    """First line of what a library says, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return (lines[0][:300] if lines else type(error).__name__).rstrip(". ")

@@ -23,8 +23,8 @@ from auditor.files import make_folder, replacing, sha256_file, write_text
 from auditor.metrics.classification import performance
 from auditor.models import vgg19
 from auditor.models.backend import keras as load_keras
+from auditor.models.network import precision_of
 from auditor.models.preprocessing import MODES
-from auditor.models.subject import precision_of
 from auditor.progress import Progress, Silent
 from auditor.record import CleanResult, Skipped
 from auditor.sidecar import Epoch, Sidecar, Split, SplitImage, sidecar_path

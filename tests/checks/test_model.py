@@ -71,6 +71,23 @@ def test_saturation_begins_where_float32_knows_a_softmax_as_one():
     assert np.float32(1) - np.float32(exact[1] / 2) == 1
 
 
+def test_far_worse_than_chance_is_a_wrong_order_of_the_classes():
+    labels = np.repeat([0, 1, 2], 10)
+    turned = np.roll(np.arange(3), 1)[labels]
+    found = model.class_order(turned, labels, ("a", "b", "c"))
+    assert found.status == "WARN"
+    assert "named b, c, a it would be 100.0%" in found.reason
+    assert model.class_order(labels, labels, ("a", "b", "c")).status == "PASS"
+
+
+@pytest.mark.parametrize("right", [5, 12])
+def test_guessing_is_no_wrong_order(right):
+    # Always the same class, however rare, is chance and no worse.
+    labels = np.array([0] * right + [1] * (40 - right))
+    assert model.class_order(np.zeros(40, int), labels, ("a", "b")).status == "PASS"
+    assert model.class_order(np.random.default_rng(0).permutation(labels), labels, ("a", "b")).status == "PASS"
+
+
 def test_no_number_is_a_failure():
     assert model.finite(mask(), IDS).status == "PASS"
     found = model.finite(mask(2), IDS)

@@ -232,7 +232,7 @@ def broken_record(tmp_path, model, data):
         (class_without_images, "red holds no readable image"),
         (only_broken_images, "red holds no readable image"),
         (no_model, "absent.h5 does not exist"),
-        (text_as_model, "text.h5 cannot be loaded as a Keras model"),
+        (text_as_model, "text.h5 is no HDF5 file"),
         (three_classes, "no class of the model: 'green'"),
         (three_classes_without_record, "distinguishes 2 classes, but"),
         (record_of_another_model, "belongs to another file"),
@@ -260,7 +260,7 @@ def test_bad_input_is_a_plain_error_and_leaves_nothing(capsys, trained, data, tm
         (["--critical", "red"], "TRUE:PREDICTED"),
         (["--critical", "red:green"], "does not name two of the classes"),
         (["--batch-size", "0"], "--batch-size"),
-        (["--preprocessing", "magic"], "'magic' is not one of"),
+        (["--preprocessing", "magic"], "there are unit, raw, tf, caffe, torch and"),
         (["--classes", "red"], "no class of the model: 'blue'"),
     ],
 )

@@ -1,6 +1,10 @@
+import sys
+
+import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from auditor.errors import BadInputError
 from auditor.models.subject import load
@@ -10,40 +14,6 @@ def network(*last, shape=(12, 12, 3)):
     return keras.Sequential(
         [keras.Input(shape), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), *last]
     )
-
-
-HEADS = {
-    "softmax": lambda: network(keras.layers.Dense(3, activation="softmax")),
-    "softmax layer": lambda: network(keras.layers.Dense(3), keras.layers.Softmax()),
-    "softmax activation": lambda: network(keras.layers.Dense(3), keras.layers.Activation("softmax")),
-    "nested": lambda: keras.Sequential(
-        [keras.Input((12, 12, 3)), network(keras.layers.Dense(3, activation="softmax"))]
-    ),
-    "logits": lambda: network(keras.layers.Dense(3)),
-}
-
-
-@pytest.mark.parametrize("suffix", [".h5", ".keras"])
-@pytest.mark.parametrize("head", HEADS)
-def test_heads_become_logits(head, suffix, tmp_path):
-    model = HEADS[head]()
-    path = tmp_path / f"model{suffix}"
-    model.save(path)
-    images = np.random.default_rng(0).random((4, 12, 12, 3), dtype=np.float32)
-    before = model.predict(images, verbose=0)
-    subject = load(path)
-    assert subject.head == ("logits" if head == "logits" else "softmax")
-    assert (subject.input_shape, subject.outputs, subject.size, subject.channels) == (
-        (12, 12, 3),
-        3,
-        (12, 12),
-        3,
-    )
-    logits = subject.classifier.predict(images, 3)
-    answer = logits if head == "logits" else keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-    assert np.allclose(answer, before, atol=1e-5)
-    if head != "logits":
-        assert not np.allclose(logits.sum(axis=1), 1)
 
 
 def test_a_saturated_softmax_still_has_a_gradient(tmp_path):
@@ -73,36 +43,82 @@ def test_own_preprocessing_is_found(tmp_path):
         ]
     )
     model.save(tmp_path / "m.keras")
-    assert load(tmp_path / "m.keras").own_preprocessing == "scale"
+    assert load(tmp_path / "m.keras").network.own_preprocessing == "scale"
 
 
-def two_inputs():
-    a, b = keras.Input((4, 4, 3)), keras.Input((4, 4, 3))
-    return keras.Model([a, b], keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Add()([a, b]))))
+@pytest.mark.parametrize("layer", [keras.layers.Rescaling(1 / 255), keras.layers.Normalization(mean=0.5, variance=0.2)])
+def test_own_preprocessing_is_found_in_nested_models(layer, tmp_path):
+    layer.name = "scale"
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layer])
+    middle = keras.Sequential([keras.Input((8, 8, 3)), inner, keras.layers.Conv2D(2, 3)])
+    keras.Sequential([keras.Input((8, 8, 3)), middle, keras.layers.Flatten(), keras.layers.Dense(2)]).save(
+        tmp_path / "m.keras"
+    )
+    assert load(tmp_path / "m.keras").network.own_preprocessing == "scale"
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (two_inputs, "2 inputs"),
-        (lambda: network(keras.layers.Dense(1, activation="sigmoid")), "at least two"),
-        (lambda: network(keras.layers.Dense(3, activation="sigmoid")), "'sigmoid'"),
-        (lambda: keras.Sequential([keras.Input((10,)), keras.layers.Dense(2)]), "an image of fixed size"),
-        (lambda: network(keras.layers.Dense(2), shape=(9, 9, 4)), "1 or 3 channels"),
-    ],
-)
-def test_what_cannot_be_audited_is_a_plain_error(build, message, tmp_path):
-    build().save(tmp_path / "model.keras")
-    with pytest.raises(BadInputError, match=message):
-        load(tmp_path / "model.keras")
+def test_what_neither_keras_can_load_is_one_error_with_both_reasons(tmp_path):
+    pytest.importorskip("tf_keras")
+    network(keras.layers.Dense(2)).save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"filters": 4', '"filters": 3')
+    with pytest.raises(BadInputError, match=r"Keras 3\S+ says: .*; tf_keras 2\S+ says: .*"):
+        load(tmp_path / "m.h5")
+
+
+def test_without_keras_2_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf_keras", None)
+    network(keras.layers.Dense(2)).save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"filters": 4', '"filters": 3')
+    with pytest.raises(BadInputError, match=r"by Keras 3: .*pip install 'medaudit\[legacy\]'"):
+        load(tmp_path / "m.h5")
+
+
+def test_a_folder_that_is_no_saved_model_is_a_plain_error(tmp_path):
+    with pytest.raises(BadInputError, match=r"without saved_model.pb"):
+        load(tmp_path)
+
+
+def test_a_saved_model_without_a_signature_is_a_plain_error(tmp_path):
+    tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
+    with pytest.raises(BadInputError, match="no signature 'serving_default' or 'serve'"):
+        load(tmp_path / "m")
+
+
+def test_a_fixed_number_of_images_is_a_plain_error(tmp_path):
+    image = keras.Input(batch_shape=(2, 8, 8, 3))
+    keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image))).save(tmp_path / "m.keras")
+    with pytest.raises(BadInputError, match="exactly 2 images"):
+        load(tmp_path / "m.keras")
+
+
+def test_the_head_says_how_it_was_found(tmp_path):
+    def words(model, given=None):
+        model.save(tmp_path / "m.keras")
+        subject = load(tmp_path / "m.keras", given)
+        subject.confirm_head(np.random.default_rng(0).random((4, 12, 12, 3), dtype=np.float32))
+        return subject.head.words
+
+    dense = keras.layers.Dense
+    assert "found in the graph; the logits before it" in words(network(dense(3, activation="softmax")))
+    assert "which ends without an activation" in words(network(dense(3)))
+    assert "one sigmoid, taken for two logits" in words(network(dense(1, activation="sigmoid")))
+    assert "2 sigmoids, of which the largest" in words(network(dense(2, activation="sigmoid")), "sigmoid")
+    assert "as given by the user" in words(network(dense(2, activation="sigmoid")), "sigmoid")
+    image = keras.Input((12, 12, 3))
+    flat = keras.layers.Flatten()(image)
+    mean = keras.layers.Average()([dense(2, activation="softmax")(flat) for _ in range(2)])
+    assert "computed back from the probabilities" in words(keras.Model(image, mean))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("model.h5", b"no model", "cannot be loaded"),
-        ("model.keras", b"no model", "cannot be loaded"),
-        ("model.h5", b"", "cannot be loaded"),
+        ("model.h5", b"no model", "no HDF5 file"),
+        ("model.keras", b"no model", "no HDF5 file"),
+        ("model.keras", b"PK\x05\x06" + bytes(18), "holds no config.json"),
+        ("model.h5", b"", "no HDF5 file"),
         ("model.pb", b"no model", "not named like a Keras model"),
         ("missing.h5", None, "does not exist"),
     ],
