@@ -201,8 +201,10 @@ def _finish(work: Work, progress: Progress) -> AuditResult:
     record, comparison = carry_out(work, progress), None
     if work.baseline:
         comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, work.prepared.tests.images)
+    # The last line of the log: what comes after it, and may hash it, can be done again.
+    progress.mark("finished", verdict=record.verdict.status, clean=record.clean.accuracy.value)
     reports = render(work.folder, record)
-    progress.mark("finished", verdict=record.verdict.status, pdf=reports.pdf is not None)
+    progress.mark("reports", pdf=reports.pdf is not None)
     return AuditResult(record, work.folder, reports, comparison)
 
 

@@ -92,7 +92,8 @@ def _quoted(value: Fact) -> str:
 def audit_log(folder: Path, private: Sequence[Path]) -> Iterator[EventLog]:
     """Keep the log of an audit in its folder; how the block ends is its last line if it does not end well.
 
-    Unless the log is gone by then: an audit that does not get to its attacks leaves nothing behind.
+    Unless the log is gone by then: an audit that does not get to its attacks leaves nothing behind. It ends with the
+    event `finished`: reports are drawn after it, and may be again.
 
     The file is opened for each line only, so that nobody who hashes the folder later finds it open. A line that cannot
     be written, because the disk is full, is lost: what fails by that is told by the work itself.
@@ -103,8 +104,13 @@ def audit_log(folder: Path, private: Sequence[Path]) -> Iterator[EventLog]:
     """
     hidden = sorted({f"{place}/" for path in private for place in (path.absolute().parent, path.resolve().parent)})
 
+    ended = False
+
     def write(event: dict[str, Fact]) -> None:
-        line = as_line(event)
+        nonlocal ended
+        if ended:
+            return
+        ended, line = event["event"] == "finished", as_line(event)
         for start in reversed(hidden):
             line = line.replace(start, "") if start.strip("/") else line
         with suppress(OSError), (folder / FILE_NAME).open("a", encoding="utf-8") as file:
