@@ -6,16 +6,17 @@ A log is one more listener of the work: it turns what a `auditor.progress.Progre
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.environment import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from auditor.progress import Advance, Fact, Level
 
@@ -102,8 +103,8 @@ def audit_log(folder: Path, private: Sequence[Path]) -> Iterator[EventLog]:
         folder: of the audit.
         private: paths of which only the last name may stand in the log.
     """
-    hidden = sorted({f"{place}/" for path in private for place in (path.absolute().parent, path.resolve().parent)})
-
+    places = {place for path in private for place in (path.absolute().parent, path.resolve().parent)}
+    hidden = {f"{place}/": "" for place in sorted(places, reverse=True)} | {f"{os.environ.get('HOME', '')}/": "~/"}
     ended = False
 
     def write(event: dict[str, Fact]) -> None:
@@ -111,10 +112,10 @@ def audit_log(folder: Path, private: Sequence[Path]) -> Iterator[EventLog]:
         if ended:
             return
         ended, line = event["event"] == "finished", as_line(event)
-        for start in reversed(hidden):
-            line = line.replace(start, "") if start.strip("/") else line
+        for start, shown in hidden.items():
+            line = line.replace(start, shown) if start.strip("/") else line
         with suppress(OSError), (folder / FILE_NAME).open("a", encoding="utf-8") as file:
-            file.write(line.replace(str(Path.home()), "~") + "\n")
+            file.write(f"{line}\n")
 
     log = EventLog(write)
     try:
