@@ -80,12 +80,12 @@ def main() -> None:
     sidecar = read_sidecar(model)
     images = few(find_test_set(data, None, sidecar.split if sidecar else None).images, count)
     subject = load(model)
-    plan = Plan((ATTACKS["fgsm"],), epsilons, 16)
+    plan = Plan((ATTACKS["fgsm"],), epsilons, 8)
     pixels = images.pixels(subject.size, subject.channels, 0, len(images))
     x, y = unit(pixels), np.eye(subject.outputs, dtype=np.float32)[images.labels]
 
     with tempfile.TemporaryDirectory() as scratch:
-        header = Header(id="", started="", model="", data="", settings=AuditSettings(), batch_size=16, key={})
+        header = Header(id="", started="", model="", data="", settings=AuditSettings(), batch_size=plan.batch_size, key={})
         keeper = ExampleKeeper(Path(scratch), images, "fgsm", plan.headline)
         journal = Journal.begin(Path(scratch), header, plan.names)
         clock = time.perf_counter()

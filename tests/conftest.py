@@ -11,7 +11,7 @@ from hypothesis import settings
 from PIL import Image
 
 from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, audit, train
-from auditor.attacks import Arena, suite
+from auditor.attacks import ATTACKS, Arena, Attack, suite
 from auditor.cli.main import main
 from auditor.data.folder import read_folder
 from auditor.data.images import unit
@@ -91,6 +91,15 @@ def arena(subject: Subject, images: np.ndarray, targets: np.ndarray, **more: obj
         "critical": None, "coarse": False, "seed": (0,),
     } | more  # fmt: skip
     return Arena(subject, images, targets.argmax(axis=1), **chosen)
+
+
+def brief(name: str) -> Attack:
+    """An iterative attack with few steps: a processor without bfloat16 imitates it slowly."""
+
+    class Brief(type(ATTACKS[name])):
+        steps, restarts = 8, 2
+
+    return Brief()
 
 
 @pytest.fixture(scope="session")

@@ -127,12 +127,12 @@ def fitting_batch_size(input_shape: tuple[int, int, int], activations: int, free
     """Choose a number of images for a batch: what keeps the processor busy, and fits in half of the free memory.
 
     Args:
-        input_shape: of the model. 16 images at 224x224 keep a processor busy; more of smaller ones, at most 128.
+        input_shape: of the model. 8 images at 224x224 keep a processor busy; more of smaller ones, at most 128.
         activations: values that the layers of the model hold for one image.
         free: free memory in bytes; None where it is not known.
     """
     height, width, _ = input_shape
-    busy = max(1, min(128, 16 * 224 * 224 // (height * width)))
+    busy = max(1, min(128, 8 * 224 * 224 // (height * width)))
     # A gradient keeps every activation and about as much again while it is computed, four bytes each.
     needed = 3 * 4 * activations
     return busy if free is None else max(1, min(busy, int(free / 2 / max(needed, 1))))

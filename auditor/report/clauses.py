@@ -60,6 +60,7 @@ def clause_map(record: AuditRecord, comparison: Comparison | None = None) -> lis
         "the signature is left to the responsible person",
     )
     measures = replace(robust, gap=robust.gap or "evidence of testing, not of measures against attacks")
+    mitigations = Evidence("listed", "Mitigations considered", "which are in place is for the owner to state")
     proof = Evidence(gap="NOT satisfied: tests are no proof")
     ai_act, fda, rmf, nist = "EU AI Act", "FDA", "NIST AI RMF", "NIST AI 100-2e2025"
     atlas = "MITRE ATLAS 5.6.0"
@@ -83,7 +84,7 @@ def clause_map(record: AuditRecord, comparison: Comparison | None = None) -> lis
         (atlas, "AML.T0015, AML.T0043.000", "evasion, white-box optimisation", white),
         (atlas, "AML.T0043.001", "black-box optimisation", black),
         (atlas, "AML.T0043.002 to .004", "transfer, manual modification, backdoor trigger", Evidence(gap="not tested")),
-        (atlas, "AML.M0003, M0006, M0008, M0010, M0014, M0015", "mitigations", Evidence(gap="for the owner to state")),
+        (atlas, "AML.M0003, M0006, M0008, M0010, M0014, M0015", "mitigations", mitigations),
         ("OWASP", "ML01:2023", "input manipulation", robust),
         ("ISO 14971", "hazard identification", "direction of wrong diagnoses", _direction(record)),
         ("ISO/IEC 42001", "A.6.2.4, A.6.2.6, A.6.2.7", "verification, operation, documentation", robust),

@@ -78,8 +78,8 @@ def test_a_subset_is_drawn_once_and_by_the_seed():
 
 
 def test_batch_size_falls_with_the_size_of_the_input_and_the_memory():
-    assert fitting_batch_size((224, 224, 3), 15_000_000, None) == 16
-    assert fitting_batch_size((224, 224, 3), 15_000_000, 64 << 30) == 16
+    assert fitting_batch_size((224, 224, 3), 15_000_000, None) == 8
+    assert fitting_batch_size((224, 224, 3), 15_000_000, 64 << 30) == 8
     # 180 MB an image: half of 2 GB holds five.
     assert fitting_batch_size((224, 224, 3), 15_000_000, 2_000_000_000) == 5
     assert fitting_batch_size((224, 224, 3), 15_000_000, 1000) == 1
