@@ -217,9 +217,11 @@ def _finish(work: Work, progress: Progress, signer: Signer | None) -> AuditResul
     if work.baseline:
         comparison = write_comparison([work.baseline, read_audit(work.folder)], work.folder, images)
     # The last line of the log, whose hash is taken now: before the reports, which hold the manifest.
-    progress.mark("finished", verdict=record.verdict.status)
+    progress.mark("finished", verdict=record.verdict.status, clean=record.clean.accuracy.value)
     write_manifest(work.folder, describe(work.folder, record, images))
-    return AuditResult(record, work.folder, _draw(work.folder, record, signer), comparison)
+    reports = _draw(work.folder, record, signer)
+    progress.mark("reports", pdf=reports.pdf is not None)
+    return AuditResult(record, work.folder, reports, comparison)
 
 
 def forecast(

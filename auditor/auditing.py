@@ -239,7 +239,7 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
     # In one step, after all else: a folder with a record is a finished audit.
     write_text(work.folder / FILE_NAME, record.model_dump_json(indent=1))
     work.journal.end()
-    _mark_finished(record, progress)
+    _mark_outcome(record, progress)
     return record
 
 
@@ -257,13 +257,12 @@ def _mark_prepared(prepared: Prepared, plan: Plan, progress: Progress) -> None:
     )
 
 
-def _mark_finished(record: AuditRecord, progress: Progress) -> None:
+def _mark_outcome(record: AuditRecord, progress: Progress) -> None:
     for check in record.checks:
         if check.status in ("WARN", "FAIL", "ERROR"):
             progress.mark("check", "warning", name=check.name, status=check.status, figure=check.figure)
     for criterion in record.verdict.criteria:
         progress.mark("criterion", name=criterion.name, status=criterion.status, observed=criterion.observed)
-    progress.mark("attacked", verdict=record.verdict.status, clean=record.clean.accuracy.value)
 
 
 def _check_baseline(baseline: Audited, prepared: Prepared, settings: AuditSettings) -> None:

@@ -6,16 +6,17 @@ A log is one more listener of the work: it turns what a `auditor.progress.Progre
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.environment import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from auditor.progress import Advance, Fact, Level
 
@@ -92,7 +93,8 @@ def _quoted(value: Fact) -> str:
 def audit_log(folder: Path, private: Sequence[Path]) -> Iterator[EventLog]:
     """Keep the log of an audit in its folder; how the block ends is its last line if it does not end well.
 
-    Unless the log is gone by then: an audit that does not get to its attacks leaves nothing behind.
+    Unless the log is gone by then: an audit that does not get to its attacks leaves nothing behind. It ends with the
+    event `finished`: reports are drawn after it, and may be again.
 
     The file is opened for each line only, so that nobody who hashes the folder later finds it open. A line that cannot
     be written, because the disk is full, is lost: what fails by that is told by the work itself.
@@ -101,14 +103,19 @@ def audit_log(folder: Path, private: Sequence[Path]) -> Iterator[EventLog]:
         folder: of the audit.
         private: paths of which only the last name may stand in the log.
     """
-    hidden = sorted({f"{place}/" for path in private for place in (path.absolute().parent, path.resolve().parent)})
+    places = {place for path in private for place in (path.absolute().parent, path.resolve().parent)}
+    hidden = {f"{place}/": "" for place in sorted(places, reverse=True)} | {f"{os.environ.get('HOME', '')}/": "~/"}
+    ended = False
 
     def write(event: dict[str, Fact]) -> None:
-        line = as_line(event)
-        for start in reversed(hidden):
-            line = line.replace(start, "") if start.strip("/") else line
+        nonlocal ended
+        if ended:
+            return
+        ended, line = event["event"] == "finished", as_line(event)
+        for start, shown in hidden.items():
+            line = line.replace(start, shown) if start.strip("/") else line
         with suppress(OSError), (folder / FILE_NAME).open("a", encoding="utf-8") as file:
-            file.write(line.replace(str(Path.home()), "~") + "\n")
+            file.write(f"{line}\n")
 
     log = EventLog(write)
     try:

@@ -113,11 +113,12 @@ def fetched(model: Path) -> Iterator[Path]:
 
 def _only_model(root: Path, uri: str) -> Path:
     """Find the file of a model in a folder of artifacts."""
-    files = sorted(path for path in root.rglob("*") if path.suffix in MODEL_FILES and path.is_file())
+    files = [path for path in root.rglob("*") if path.suffix in MODEL_FILES and path.is_file()]
+    files = sorted(files + [path.parent for path in root.rglob("saved_model.pb")])
     if len(files) != 1:
         names = ", ".join(path.relative_to(root).as_posix() for path in files)
         raise BadInputError(
-            f"{uri} holds {'several models: ' + names if files else 'no Keras model (.keras or .h5)'}. Name one file, "
+            f"{uri} holds {'several models: ' + names if files else 'no Keras model'}. Name one file, "
             "as runs:/<run id>/<path>."
         )
     records = list(root.rglob(f"*{_SIDECAR}"))

@@ -19,7 +19,7 @@ def test_an_audit_tells_what_happened_when_and_nobodys_paths(audited, trained, d
     assert all(LINE.match(line) for line in lines)
     events = [line.split()[2] for line in lines]
     assert (events[0], events[-1]) == ("started", "finished")
-    assert {"prepared", "task", "task-done", "attacked"} <= set(events)
+    assert {"prepared", "task", "task-done"} <= set(events)
     text = "\n".join(lines)
     record = audited.record
     assert f"model_sha256={record.model.sha256} manifest_sha256={record.data.manifest_sha256}" in text
@@ -39,6 +39,13 @@ def test_a_failure_is_the_last_line_and_names_no_folder(tmp_path):
     assert last.split()[1:4] == ["ERROR", "failed", "audit=m-1"]
     assert '"BadInputError: m.h5 and audit/x.csv cannot be written' in last
     assert "secret" not in last
+
+
+def test_nothing_follows_the_end(tmp_path):
+    with pytest.raises(BadInputError), audit_log(tmp_path, []) as log:
+        log.mark("finished")
+        raise BadInputError("the report cannot be written")
+    assert len((tmp_path / "audit.log").read_text().splitlines()) == 1
 
 
 def test_an_audit_that_leaves_nothing_leaves_no_log(tmp_path):
@@ -80,7 +87,7 @@ def test_json_lines_take_the_place_of_text(capsys, trained, data, tmp_path):
     assert code == 0, err
     events = [json.loads(line) for line in err.splitlines()]
     names = [event["event"] for event in events]
-    assert (names[0], names[-1]) == ("started", "finished")
+    assert (names[0], names[-2:]) == ("started", ["finished", "reports"])
     assert len({event["audit"] for event in events}) == 1
     assert all({"time", "level", "event", "audit"} <= event.keys() for event in events)
     assert out.splitlines()[-1].startswith("medaudit: NONE ")

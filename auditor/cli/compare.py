@@ -46,9 +46,9 @@ def command(
 ) -> None:
     """Compare VERSIONS of a model, the first of which is the baseline.
 
-    Each is the folder of a finished audit, or a model file, which is audited first on the images of --data with the
-    options below (by default as the first audit given). All must have been put to the same images and the same
-    attacks. Written are comparison.json, comparison.html, comparison.pdf and comparison.md.
+    Each is the folder of a finished audit, or a model (a file, or a URI of MLflow), which is audited first on the
+    images of --data with the options below (by default as the first audit given). All must have been put to the same
+    images and the same attacks. Written are comparison.json, comparison.html, comparison.pdf and comparison.md.
 
     \b
     medaudit compare audits/v1 audits/v2

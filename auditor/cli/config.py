@@ -13,8 +13,10 @@ import click
 from click.core import ParameterSource
 
 from auditor.cli.text import inert
+from auditor.comparison.versions import inherited
 from auditor.epsilon import exact_epsilon
 from auditor.errors import BadInputError, nearest
+from auditor.record import FILE_NAME, read_record
 from auditor.settings import AuditSettings
 
 #: Settings of an audit that an option is called otherwise than.
@@ -80,7 +82,9 @@ def given_options(context: click.Context) -> list[str]:
 def in_force(context: click.Context) -> list[str]:
     """What a command would be run with, as the lines of a file for `--config`, each with where its value came from."""
     lines = [f"[{context.info_name}]"]
-    defaults = AuditSettings()
+    before = _baseline(context)
+    taken = inherited(read_record(before)) if before else {}
+    defaults = AuditSettings(**taken)
     for parameter in context.command.params:
         name = key(parameter)
         if parameter.name not in context.params or name in ("help", "print-config"):
@@ -91,10 +95,21 @@ def in_force(context: click.Context) -> list[str]:
             ParameterSource.ENVIRONMENT: f"variable {variable(parameter)}",
             ParameterSource.DEFAULT_MAP: f"file {context.meta.get('medaudit.config')}",
         }.get(source or ParameterSource.DEFAULT, "default")
-        if value in (None, ()):
-            value = getattr(defaults, _FIELDS.get(name, name), None)
+        field = _FIELDS.get(name, name)
+        # A suite stands for its attacks.
+        if value in (None, ()) and not (name == "attack" and context.params.get("suite")):
+            value = getattr(defaults, field, None)
+            words = f"baseline {before}" if field in taken else words
+        value = None if value == () else value
         lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(name, value)}  # {words}")
     return lines
+
+
+def _baseline(context: click.Context) -> Path | None:
+    """The audit from which options are taken that are not given: `--baseline`, or the first version to compare."""
+    versions = context.params.get("versions") or ()
+    found: Path | None = context.params.get("baseline")
+    return found or next((version for version in versions if (version / FILE_NAME).is_file()), None)
 
 
 def _toml(name: str, value: Any) -> str:

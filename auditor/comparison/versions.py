@@ -51,8 +51,8 @@ def check_comparable(audits: Sequence[Audited]) -> None:
     Raises:
         BadInputError: if the test images, the classes or the attacks of two audits differ; the message says what.
     """
-    first = audits[0]
     for other in audits[1:]:
+        first = audits[0]
         differing = [
             *data_differences(first.record, other.record.data.manifest_sha256, other.record.model.classes),
             *settings_differences(first.record.audit.config, other.record.audit.config),

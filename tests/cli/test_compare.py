@@ -46,6 +46,14 @@ def test_a_regression_has_an_exit_code_where_it_was_asked(capsys, audited, later
     assert "C against A: no difference shown" in out
 
 
+def test_two_models_are_audited_with_the_options_given(capsys, trained, weaker, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = medaudit(capsys, "compare", trained.model, weaker.model, "--data", data, "--eps", "2/255")
+    assert code == 0, err
+    (folder,) = (tmp_path / "comparisons").iterdir()
+    assert [version.model for version in read_comparison(folder).versions] == ["small", "weaker"]
+
+
 def test_models_are_audited_first(capsys, audited, weaker, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = medaudit(capsys, "compare", audited.folder, weaker.model, "--data", data)

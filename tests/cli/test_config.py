@@ -108,3 +108,14 @@ def test_an_audit_takes_its_options_from_the_file(capsys, trained, data, tmp_pat
     code, out, err = medaudit(capsys, "run", "--config", path)
     assert code == 0, err
     assert "at 3/255" in out
+
+
+def test_what_a_baseline_or_a_suite_sets_is_in_force(capsys, audited):
+    for arguments in (("run", "--baseline", audited.folder), ("compare", audited.folder, "new.h5")):
+        values, sources, _ = printed(capsys, *arguments, "--seed", "3")
+        assert values["eps"] == "1/255,2/255,16/255"
+        assert sources["eps"] == f"baseline {audited.folder}"
+        assert values["critical"] == "red:blue"
+        assert (values["seed"], sources["seed"]) == (3, "command line")
+    _, _, out = printed(capsys, "run", "--suite", "full")
+    assert "# attack is not set" in out
