@@ -220,4 +220,5 @@ def test_the_order_of_files_on_disk_does_not_matter(subject, unbroken, tmp_path)
 def test_the_journal_holds_nothing_once_the_audit_is_done(unbroken):
     assert {path.name for path in unbroken.iterdir()} == {
         "results.json", "predictions.csv", "report.html", "report.pdf", "summary.md", "junit.xml", "examples",
+        "manifest.json", "bom.cdx.json",
     }  # fmt: skip
