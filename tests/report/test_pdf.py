@@ -17,6 +17,7 @@ from pypdf.generic import DictionaryObject, IndirectObject, StreamObject
 from auditor import render
 from auditor.evidence.manifest import read_manifest
 from auditor.files import sha256_file
+from auditor.report.render import _moment
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +144,12 @@ def test_it_is_the_same_to_the_byte_whenever_and_wherever_it_is_drawn(audited, t
     time.tzset()
 
 
-def test_a_record_that_names_no_time_is_drawn_all_the_same(audited, tmp_path):
-    for when in ("yesterday", "9999-99-99", ""):
-        info = audited.record.audit.model_copy(update={"finished": when})
-        record = audited.record.model_copy(update={"audit": info, "examples": []})
-        assert pypdf.PdfReader(render(tmp_path, record).pdf).metadata["/ModDate"] == "D:19700101000000Z"
+@pytest.mark.parametrize("when", ["yesterday", "9999-99-99", "", "0001-01-01T00:00:00+14:00"])
+def test_a_record_that_names_no_time_has_the_first_one(when):
+    assert _moment(when).timestamp() == 0
+
+
+def test_a_report_without_a_time_is_drawn_all_the_same(audited, tmp_path):
+    info = audited.record.audit.model_copy(update={"finished": "yesterday"})
+    record = audited.record.model_copy(update={"audit": info, "examples": []})
+    assert pypdf.PdfReader(render(tmp_path, record).pdf).metadata["/ModDate"] == "D:19700101000000Z"
