@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from auditor.cli.main import main
 from auditor.data.folder import read_folder
 from auditor.data.images import unit
 from auditor.models.subject import Subject, load
+from auditor.policy import Criterion, Policy
 
 settings.register_profile("medaudit", deadline=None)  # machines differ in speed
 settings.load_profile("medaudit")
@@ -113,6 +115,28 @@ def audited(trained: TrainResult, data: Path, tmp_path_factory: pytest.TempPathF
         responsible="A. Person, head of assurance",
     )
     return audit(trained.model, data, tmp_path_factory.mktemp("audits") / "one", options)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A private key and its public one, as OpenSSL makes them."""
+    private, public = (tmp_path_factory.mktemp("keys") / name for name in ("private.pem", "public.pem"))
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
+    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+    return private, public
+
+
+@pytest.fixture(scope="session")
+def signed(
+    trained: TrainResult, data: Path, keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> AuditResult:
+    """An audit of `trained` with a criterion that it meets, signed."""
+    policy = Policy(
+        name="p", criteria=(Criterion(name="c", figure="accuracy", attack="none", at_least=0.1),),
+        file="policy.toml", sha256="ab" * 32,
+    )  # fmt: skip
+    options = AuditSettings(epsilons=(2 / 255,), critical=("red", "blue"), policy=policy)
+    return audit(trained.model, data, tmp_path_factory.mktemp("signed") / "one", options, sign=keys[0])
 
 
 @pytest.fixture(scope="session")

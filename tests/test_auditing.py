@@ -223,6 +223,7 @@ def test_the_journal_holds_nothing_once_the_audit_is_done(unbroken):
     assert {path.name for path in unbroken.iterdir()} == {
         "results.json", "predictions.csv", "report.html", "report.pdf", "summary.md", "junit.xml", "examples",
         "audit.log",
+        "manifest.json", "bom.cdx.json",
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ def test_run_writes_the_folder_and_says_where(capsys, trained, data, tmp_path):
     assert {path.name for path in folder.iterdir()} == {
         "results.json", "predictions.csv", "report.html", "report.pdf", "junit.xml", "summary.md", "examples",
         "audit.log",
+        "manifest.json", "bom.cdx.json",
     }  # fmt: skip
     record = read_record(folder)
     assert [attack.epsilon for attack in record.attacks] == pytest.approx([2 / 255, 0.05])
