@@ -37,7 +37,8 @@ _OURS = ("file", "sha256")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # What is no number could not be written down in the record, nor met.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _epsilon(given: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from auditor.errors import BadInputError
 from auditor.record import CleanResult, Environment, Skipped
-from auditor.settings import TrainingSettings
+from auditor.settings import PreprocessingName, TrainingSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("a class is named twice")
+    return names
 
 
 class SplitImage(_Part):
@@ -72,9 +78,9 @@ class Sidecar(_Part):
     """Number of weights of the model."""
     trainable_parameters: int
     """Number of those that training changed."""
-    classes: list[str]
+    classes: Annotated[list[str], AfterValidator(_distinct)]
     """Class names in the order of the outputs."""
-    preprocessing: str
+    preprocessing: PreprocessingName
     """What the model expects, as in `TrainingSettings`."""
     resize: str
     """How images were brought to the input size."""

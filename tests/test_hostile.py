@@ -192,6 +192,13 @@ def test_values_that_break_readers_of_toml(tmp_path, value):
     endures(read_policy, tmp_path / "policy.toml")
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_bounds_that_are_no_numbers_are_refused(tmp_path, value):
+    (tmp_path / "policy.toml").write_bytes(POLICY.replace(b"at_least = 0.5", f"at_least = {value}".encode()))
+    with pytest.raises(BadInputError, match="at_least"):
+        read_policy(tmp_path / "policy.toml")
+
+
 CONFIG = b"""[run]
 eps = "1/255,2/255"
 attack = ["fgsm", "pgd"]
@@ -219,6 +226,14 @@ def test_configurations(tmp_path, capsys, done):
 def test_training_records(trained, tmp_path, done):
     sidecar_path(tmp_path / "m.h5").write_bytes(mutated(sidecar_path(trained.model).read_bytes(), done))
     endures(read_sidecar, tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize("change", [{"preprocessing": "other"}, {"classes": ["red", "red"]}])
+def test_a_training_record_that_cannot_be_right_is_a_plain_error(trained, tmp_path, change):
+    record = json.loads(sidecar_path(trained.model).read_text()) | change
+    sidecar_path(tmp_path / "m.h5").write_text(json.dumps(record))
+    with pytest.raises(BadInputError, match="training record"):
+        read_sidecar(tmp_path / "m.h5")
 
 
 @few

@@ -142,7 +142,7 @@ def _labels(path: Path, stream: BinaryIO, archive: zipfile.ZipFile, member: zipf
             f"{path}: {member.filename} has {array.shape[1]} labels for each image; that is multi-label, and no "
             "single-label classification."
         )
-    if array.dtype.kind not in "iu" or len(array.shape) not in (1, 2) or not np.prod(array.shape):
+    if array.dtype.kind not in "iu" or len(array.shape) not in (1, 2) or not 0 < np.prod(array.shape) <= _MOST_IMAGES:
         raise BadInputError(f"{path}: {member.filename} is no list of whole numbers, one for each image.")
     count = array.shape[0]
     array.stream.seek(array.start)

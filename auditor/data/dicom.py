@@ -94,8 +94,11 @@ def open_dicom(content: bytes) -> Opened:
 
 
 def _silence(config: Any) -> None:
-    """Keep what pydicom has to say of values out of every terminal and log, for the whole process."""
-    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    """Keep what pydicom has to say of values out of every terminal and log, for the whole process.
+
+    Not for the time of one call: images are read in a thread, where the filters of warnings may change under way.
+    """
+    warnings.filterwarnings("ignore", module=r"(pydicom|auditor\.data\.dicom)(\.|$)")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     config.settings.reading_validation_mode = config.IGNORE
 

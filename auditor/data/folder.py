@@ -190,7 +190,8 @@ def _walk(folder: Path, limit: Path | None) -> Iterator[tuple[Path, str]]:
 
     Links to files and folders are followed within `limit`, or without one everywhere; each folder is entered once.
     """
-    entered, waiting = {folder.resolve()}, [folder]
+    home = folder.resolve()
+    entered, waiting = {home}, [folder]
     while waiting:
         place = waiting.pop()
         try:
@@ -205,7 +206,9 @@ def _walk(folder: Path, limit: Path | None) -> Iterator[tuple[Path, str]]:
                 yield child, OUTSIDE
             elif not child.is_dir():
                 yield child, ""
-            elif (real := child.resolve()) in entered:
+            elif home.is_relative_to(real := child.resolve()):
+                yield child, "a link to a folder above it"
+            elif real in entered:
                 yield child, "a folder that is read already, by way of a link"
             else:
                 entered.add(real)

@@ -63,14 +63,14 @@ def open_image(content: bytes) -> Opened:
         UnreadableImageError: if the bytes are no image, are damaged, or are of an unsupported kind.
         BadInputError: if they need a package that is not installed.
     """
+    if is_dicom(content):
+        from auditor.data.dicom import open_dicom
+
+        return open_dicom(content)
     # Other packages (WeasyPrint is one) tell Pillow to fill up damaged images, for the whole process.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if is_dicom(content):
-            from auditor.data.dicom import open_dicom
-
-            return open_dicom(content)
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
             check_size(image.width, image.height)

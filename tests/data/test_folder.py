@@ -114,18 +114,22 @@ def linked(tmp_path):
     (folder / "store").rename(folder / ".store")
     (folder / "red" / "inside").symlink_to("../.store")
     (folder / "red" / "circle").symlink_to("../red")
+    (folder / "red" / "up").symlink_to("..")
+    (folder / "red" / "again").symlink_to("../.store")
     return folder
 
 
 def test_links_out_of_the_data_are_listed_and_not_followed(linked):
     found = read_folder(linked)
     skipped = {file.id: file.reason for file in found.skipped}
-    assert skipped.keys() == {"red/away.png", "red/afar", "red/circle"}
+    assert skipped.keys() == {"red/away.png", "red/afar", "red/circle", "red/up", "red/inside"}
     assert "leads out" in skipped["red/away.png"]
     assert "leads out" in skipped["red/afar"]
-    assert "already" in skipped["red/circle"]
+    assert "above" in skipped["red/circle"]
+    assert "above" in skipped["red/up"]
+    assert "already" in skipped["red/inside"]
     ids = [image.id for image in found.images if image.label == 1]
-    assert ids == ["red/000.png", "red/001.png", "red/inside/x.png", "red/near.png"]
+    assert ids == ["red/000.png", "red/001.png", "red/again/x.png", "red/near.png"]
 
 
 def test_links_out_of_the_data_are_followed_on_request(linked):
