@@ -121,7 +121,8 @@ def audit(
     """Audit a model and write the folder of the audit: record, predictions, reports, example pictures.
 
     Args:
-        model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits.
+        model: a Keras model file, `.h5` or `.keras`, or the folder of a TensorFlow SavedModel, that answers with
+            softmax, a sigmoid or logits.
         data: folder with one folder of test images per class, or with such a folder named `test`; or a CSV file, as
             `auditor.data.manifest.read_manifest` reads it.
         output: the audit's folder, new or empty; default `audits/<model>-<UTC time>`.
@@ -130,14 +131,16 @@ def audit(
         progress: told of the work.
 
     Raises:
-        BadInputError: if the model, the data, the baseline or an option cannot be used; nothing is left behind.
+        BadInputError: if the model is not safe to load, or the model, the data, the baseline or an option cannot be
+            used; nothing is left behind.
         AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
     from auditor.auditing import begin, new_folder
     from auditor.comparison.versions import inherited
 
     started = datetime.now(UTC)
-    identity = f"{Path(model).stem}-{started:%Y%m%dT%H%M%SZ}"
+    whole = Path(model).absolute()
+    identity = f"{whole.name if whole.is_dir() else whole.stem}-{started:%Y%m%dT%H%M%SZ}"
     before, listener = Path(baseline) if baseline is not None else None, progress or Silent()
     chosen = settings or AuditSettings(**(inherited(read_record(before)) if before else {}))
     with new_folder(Path(output) if output is not None else Path("audits") / identity) as folder:
