@@ -127,8 +127,9 @@ def audit(
     """Audit a model and write the folder of the audit: record, predictions, reports, example pictures.
 
     Args:
-        model: a Keras model file, `.h5` or `.keras`, that answers with softmax or logits; or the URI of one in MLflow,
-            `models:/name/version`, `models:/name@alias` or `runs:/run/path`.
+        model: a Keras model file, `.h5` or `.keras`, or the folder of a TensorFlow SavedModel, that answers with
+            softmax, a sigmoid or logits; or the URI of one in MLflow, `models:/name/version`, `models:/name@alias` or
+            `runs:/run/path`.
         data: folder with one folder of test images per class, or with such folders in a folder named `test`; or a CSV
             file, as `auditor.data.manifest.read_manifest` reads it; or an NPZ file, as
             `auditor.data.archive.read_archive` does.
@@ -140,8 +141,8 @@ def audit(
         progress: told of the work.
 
     Raises:
-        BadInputError: if the model, the data, the baseline, the key or an option cannot be used, or another process is
-            at work in the folder; nothing is left behind.
+        BadInputError: if the model is not safe to load, the model, the data, the baseline, the key or an option cannot
+            be used, or another process is at work in the folder; nothing is left behind.
         AuditInterrupted: if it is interrupted once the attacks have begun; `resume` goes on.
     """
     from auditor.auditing import begin, check_new, new_folder

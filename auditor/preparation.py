@@ -67,6 +67,11 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
             f"{', '.join(map(repr, names))}."
         )
     subject = load(model, settings.head, settings.allow_unsafe)
+    if found := subject.inspection.findings:
+        progress.say(
+            f"{model} was loaded although it is not safe ({found[0]}{', and more' if len(found) > 1 else ''}): its "
+            "SHA-256 was given with --allow-unsafe. Its code runs with your rights."
+        )
     if len(names) != subject.outputs:
         raise BadInputError(
             f"{model} distinguishes {subject.outputs} classes, but {data} has {len(names)}: "

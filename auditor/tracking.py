@@ -77,7 +77,8 @@ def pinned(model: Path) -> Path:
 def name_of(model: Path) -> str:
     """Name of a model: `skin-v3` for `models:/skin/3`, artifact and run for `runs:/...`, else that of its file."""
     if not is_uri(model):
-        return model.stem
+        whole = model.absolute()
+        return whole.name if whole.is_dir() else whole.stem
     kind, rest = _parts(model)
     first, _, last = rest.partition("/")
     if kind == "models":

@@ -79,13 +79,13 @@ class Head:
             else "logits",
         }[self.kind]
         how = "as given by the user" if self.given else "found in the graph"
+        if self.kind == "logits":
+            return f"{what} ({how if self.given else f'{how}, which ends in no activation; no probabilities'})"
         if self.backwards:
-            found = f"{how}; no such step ends the graph: logits are computed back from the probabilities"
-        elif self.step:
-            found = f"{how}; the logits before it are attacked"
+            found = "no such step ends the graph: logits are computed back from the probabilities"
         else:
-            found = how if self.given else f"{how}, which ends without an activation"
-        return f"{what} ({found}), confirmed on the answers"
+            found = "the logits before it are attacked"
+        return f"{what} ({how}; {found}), confirmed on the answers"
 
     def logits(self, answer: Any) -> Any:
         """Logits of shape `(n, C)` of an answer of the model, while it is traced.
@@ -120,7 +120,10 @@ class Head:
         Raises:
             BadInputError: if they are not.
         """
-        if self.kind == "logits" or not np.isfinite(logits).all():
+        # An answer that is no number confirms nothing; a check of the audit speaks of it.
+        numbers = np.isfinite(logits).all(axis=1) & np.isfinite(answers).all(axis=1)
+        answers, logits = answers[numbers], logits[numbers]
+        if self.kind == "logits" or not len(logits):
             return
         if self.kind == "softmax":
             shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))

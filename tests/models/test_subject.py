@@ -102,7 +102,7 @@ def test_the_head_says_how_it_was_found(tmp_path):
 
     dense = keras.layers.Dense
     assert "found in the graph; the logits before it" in words(network(dense(3, activation="softmax")))
-    assert "which ends without an activation" in words(network(dense(3)))
+    assert "which ends in no activation" in words(network(dense(3)))
     assert "one sigmoid, taken for two logits" in words(network(dense(1, activation="sigmoid")))
     assert "2 sigmoids, of which the largest" in words(network(dense(2, activation="sigmoid")), "sigmoid")
     assert "as given by the user" in words(network(dense(2, activation="sigmoid")), "sigmoid")

@@ -48,14 +48,11 @@ def read(path: Path, findings: Findings) -> tuple[dict[str, Any], str | None, in
             if not sound or WEIGHTS not in members:
                 # Nothing is unpacked from an archive whose sizes are a lie.
                 return described, version, 0
-            return described, version, _weights(archive, findings)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
+            return described, version, _weights(path, archive, findings)
+    except BadInputError:
+        raise
+    except Exception as error:  # zipfile and the compressors it calls each have errors of their own
         raise BadInputError(f"{path} is no Keras archive, or a damaged one ({short(error)}).") from error
-    except Exception as error:
-        if isinstance(error, BadInputError):
-            raise
-        # zlib, lzma and bz2 have errors of their own.
-        raise BadInputError(f"{path} is a damaged Keras archive ({short(error)}).") from error
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile, findings: Findings) -> bool:
@@ -92,13 +89,16 @@ def _is_pickle(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     return start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
-def _weights(archive: zipfile.ZipFile, findings: Findings) -> int:
+def _weights(path: Path, archive: zipfile.ZipFile, findings: Findings) -> int:
     """Count the weights; they are copied out because HDF5 needs a file."""
     with tempfile.TemporaryDirectory(prefix="medaudit-") as folder:
         copied = Path(folder) / WEIGHTS
         with archive.open(WEIGHTS) as source, copied.open("wb") as target:
             shutil.copyfileobj(source, target, 2**20)
-        return hdf5.read(copied, findings, WEIGHTS).parameters
+        try:
+            return hdf5.read(copied, findings, WEIGHTS).parameters
+        except BadInputError as error:
+            raise BadInputError(f"{path}: {error}") from error
 
 
 def _version(metadata: dict[str, Any]) -> str | None:

@@ -56,7 +56,7 @@ def read(path: Path, findings: Findings) -> dict[str, Any]:
         "inputs": list(_tensors(signature.inputs)) if signature else [],
         "outputs": list(_tensors(signature.outputs)) if signature else [],
         "parameters": _parameters(graph),
-        "layers": _keras_layers(path, findings),
+        "layers": _keras_layers(path, graph, findings),
     }
 
 
@@ -226,39 +226,41 @@ def _parameters(graph: Any) -> int:
     return sum(sizes.values())
 
 
-def _keras_layers(path: Path, findings: Findings) -> list[Layer]:
-    """Layers that Keras 2 wrote down beside the graph. They are not loaded from there, but others might."""
+def _keras_layers(path: Path, graph: Any, findings: Findings) -> list[Layer]:
+    """Layers that Keras 2 wrote down in the graph or beside it. They are not loaded from there, but others might."""
     file = path / KERAS
-    if not file.is_file() or file.is_symlink():
-        return []
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{file} cannot be read: {error.strerror}.") from error
-    try:
-        texts = list(_texts(content))
-    except ValueError as error:
-        raise BadInputError(f"{file} is damaged: move it away; the model itself is in {GRAPH}.") from error
+    objects = [item.user_object for item in graph.object_graph_def.nodes]
+    texts = [item.metadata for item in objects if item.identifier != _METRIC and item.metadata.startswith("{")]
+    if file.is_file() and not file.is_symlink():
+        try:
+            texts += _texts(file.read_bytes())
+        except OSError as error:
+            raise BadInputError(f"{file} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise BadInputError(f"{file} is damaged: move it away; the model itself is in {GRAPH}.") from error
     layers: list[Layer] = []
     for text in texts:
-        metadata = config.parse(text, str(file))
+        metadata = config.parse(text, f"the description of the layers in {path}")
         found = config.describe(metadata, findings, _UNLIMITED)
         if metadata.get("class_name") in ("Functional", "Sequential", "Model"):
             layers = max(layers, found.layers, key=len)
     return layers
 
 
+#: What Keras 2 calls metrics, which belong to training.
+_METRIC = "_tf_keras_metric"
+
 #: The graph holds the sizes that count; those of the configuration are not used.
 _UNLIMITED = 2**62
 
 
 def _texts(content: bytes) -> Iterator[str]:
-    """JSON texts of `keras_metadata.pb`: field 5 of each node, which is field 1 of the message."""
-    for number, node in _fields(content):
-        if number == 1:
-            for inner, value in _fields(node):
-                if inner == 5 and value.lstrip()[:1] == b"{":
-                    yield value.decode("utf-8", errors="replace")
+    """JSON texts of `keras_metadata.pb`: of each object in field 1 its field 5; field 4 says what kind it is."""
+    for number, item in _fields(content):
+        fields = dict(_fields(item)) if number == 1 else {}
+        text = fields.get(5, b"")
+        if text[:1] == b"{" and fields.get(4) != _METRIC.encode():
+            yield text.decode("utf-8", errors="replace")
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
