@@ -80,9 +80,9 @@ def command(
     """Audit MODEL on the images in DATA.
 
     MODEL is a Keras file (.h5 or .keras), the folder of a TensorFlow SavedModel, or one of these in MLflow:
-    models:/NAME/VERSION, models:/NAME@ALIAS or runs:/RUN/PATH. It tells classes apart by a softmax, a sigmoid or logits.
-    It is inspected before it is loaded, and refused if that is not safe. DATA holds one
-    folder of images per class; if it has a folder `test`, that is used, else the test part of the split recorded by
+    models:/NAME/VERSION, models:/NAME@ALIAS or runs:/RUN/PATH. It tells classes apart by a softmax, a sigmoid or
+    logits. It is inspected before it is loaded, and refused if that is not safe. DATA holds one folder of images per
+    class; if it has a folder `test`, that is used, else the test part of the split recorded by
     `medaudit train`, else all images. Or DATA is a CSV file with the columns path and label, and if need be group
     (patient or lesion), split (of which test is used) and subgroup_NAME; or an NPZ file with test_images and
     test_labels. Images are PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.
