@@ -491,7 +491,7 @@ def in_a_branch(trace):
         (save_values, "SaveV2"),
         (restore_values, "RestoreV2"),
         (print_values, "PrintV2"),
-        (read_records, "TextLineDataset"),
+        (read_records, r"\w*Dataset"),
         (in_a_branch, "ReadFile"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
