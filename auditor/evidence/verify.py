@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.errors import BadInputError
 from auditor.evidence.manifest import (
     ATTESTATION,
@@ -221,6 +222,9 @@ def verify_folder(folder: Path) -> tuple[Verification, Manifest, AuditRecord | N
     if not is_plain(folder / PREDICTIONS):
         return Verification(tuple(findings), tuple(confirmed), ("the figures",)), manifest, record
     differing, agreed, left = check_figures(folder, record, manifest)
+    left.append("that the reports say what the record says; `medaudit report` draws them again, the same to the byte")
+    if any(file.path == COMPARISON for file in manifest.files):
+        left.append(f"the figures of {COMPARISON}, which are of two audits; `medaudit compare` computes them again")
     return Verification((*findings, *differing), (*confirmed, *agreed), tuple(left)), manifest, record
 
 

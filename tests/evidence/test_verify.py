@@ -71,6 +71,7 @@ def test_an_audit_as_it_was_verifies(signed, keys, trained, data, capsys):
 def test_every_kind_of_audit_verifies(audited, later, thorough):
     for result in (audited, later, thorough):
         assert verify(result.folder).findings == ()
+    assert any("comparison.json" in words for words in verify(later.folder).unchecked)
     assert {"comparison.json", "comparison.html"} <= {file.path for file in read_manifest(later.folder).files}
 
 
@@ -320,16 +321,18 @@ def test_verifying_imports_no_tensorflow(signed, data, keys):
     assert done.returncode == 0, done.stderr
 
 
-def test_to_draw_reports_again_changes_nothing_and_makes_nothing_good(copy, keys):
+def test_to_draw_reports_again_changes_nothing_and_makes_nothing_good(copy, keys, capsys):
     before = {name: (copy / name).read_bytes() for name in files_of(copy, leave_out=())}
     (copy / "report.html").write_text("something else")
     render(copy)
     assert {name: (copy / name).read_bytes() for name in files_of(copy, leave_out=())} == before
     results = (copy / "results.json").read_text()
     (copy / "results.json").write_text(re.sub(r'"tool_version": "[^"]*"', '"tool_version": "7"', results))
-    render(copy)
+    _, _, err = medaudit(capsys, "report", copy)
+    assert "The reports are others now than those that were signed" in " ".join(err.split())
     assert ("changed", "results.json") in {(f.what, f.where) for f in verify(copy).findings}
-    render(copy, sign=keys[0])
+    _, _, err = medaudit(capsys, "report", copy, "--sign", keys[0])
+    assert "signed" not in err
     assert ("changed", "results.json") in {(f.what, f.where) for f in verify(copy, key=keys[1]).findings}
 
 
