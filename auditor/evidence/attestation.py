@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from auditor.errors import BadInputError
 from auditor.evidence.manifest import ATTESTATION, FILE_NAME, is_plain
 from auditor.evidence.signature import LARGEST, key_id, read_envelope, signed_by
-from auditor.evidence.statement import from_bytes, state, to_bytes
+from auditor.evidence.statement import configuration, from_bytes, state, subjects, to_bytes
 from auditor.evidence.verify import Finding, Verification
 from auditor.files import sha256_file, write_bytes
 from auditor.record import FILE_NAME as RESULTS
@@ -43,25 +43,25 @@ def check_attestation(
             raise BadInputError("it is too large for what it should be")
         payload, envelope = read_envelope(path.read_bytes())
         given = from_bytes(payload)
-        if record is None:
-            raise BadInputError("there is no record to compare it with")
     except (BadInputError, OSError) as error:
         return Verification((Finding("signature", ATTESTATION, str(error)),), (), ())
     findings = []
     if key is not None and not signed_by(key, envelope, payload):
         findings.append(Finding("signature", ATTESTATION, "it bears no valid signature by that key"))
-    findings += _differences(given, state(record, manifest, sha256_file(folder / FILE_NAME)), record)
+    findings += _differences(given, manifest, sha256_file(folder / FILE_NAME), record)
     if findings or key is None:
         return Verification(tuple(findings), (), () if key else ("who signed; --key names the public key",))
     return Verification((), (f"the signature is by key {key_id(key)[:16]}…, and of these files and this verdict",), ())
 
 
-def _differences(given: Statement, stated: Statement, record: AuditRecord) -> list[Finding]:
+def _differences(
+    given: Statement, manifest: Manifest, manifest_sha256: str, record: AuditRecord | None
+) -> list[Finding]:
     """Compare what was signed with what would be signed now."""
     findings = []
     for kind, one, other in (
-        ("subject", given.subject, stated.subject),
-        ("configuration", given.predicate.configuration, stated.predicate.configuration),
+        ("subject", given.subject, subjects(manifest, manifest_sha256)),
+        ("configuration", given.predicate.configuration, configuration(manifest)),
     ):
         signed, there = ({item.name: item.digest for item in side} for side in (one, other))
         names = [name for name in dict.fromkeys((*signed, *there)) if signed.get(name) != there.get(name)]
@@ -71,7 +71,10 @@ def _differences(given: Statement, stated: Statement, record: AuditRecord) -> li
         ]
         if not names and one != other:
             findings.append(Finding("signature", ATTESTATION, f"what was signed names its {kind} otherwise"))
-    if given.predicate != stated.predicate.model_copy(update={"configuration": given.predicate.configuration}):
+    if record is None:
+        return [*findings, Finding("signature", ATTESTATION, "there is no record to compare its result with")]
+    stated = state(record, manifest, manifest_sha256).predicate
+    if given.predicate != stated.model_copy(update={"configuration": given.predicate.configuration}):
         words = (
             f"what was signed says {given.predicate.result}, with other criteria or checks than {RESULTS}, whose "
             f"verdict is {record.verdict.status}"

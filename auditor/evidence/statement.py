@@ -85,6 +85,21 @@ class Statement(_Part):
     """What it says."""
 
 
+def subjects(manifest: Manifest, manifest_sha256: str) -> tuple[Resource, ...]:
+    """What the statement of an audit is about: the model, every file of its manifest, and the manifest."""
+    files = (_resource(file.path, file.sha256) for file in manifest.files)
+    return (_named(manifest.model), *files, _resource(FILE_NAME, manifest_sha256))
+
+
+def configuration(manifest: Manifest) -> tuple[Resource, ...]:
+    """What the model was tested with."""
+    return (
+        _resource("configuration", manifest.configuration_sha256),
+        _resource("test images", manifest.data.sha256),
+        *([_named(manifest.policy)] if manifest.policy else []),
+    )
+
+
 def state(record: AuditRecord, manifest: Manifest, manifest_sha256: str) -> Statement:
     """Make the statement of an audit.
 
@@ -99,20 +114,11 @@ def state(record: AuditRecord, manifest: Manifest, manifest_sha256: str) -> Stat
     for name, status in outcomes:
         if status in _TESTS:  # a check that was not made is no test
             tests[_TESTS[status]].append(name)
-    configuration = [
-        _resource("configuration", manifest.configuration_sha256),
-        _resource("test images", manifest.data.sha256),
-        *([_named(manifest.policy)] if manifest.policy else []),
-    ]
     return Statement(
-        subject=(
-            _named(manifest.model),
-            *(_resource(file.path, file.sha256) for file in manifest.files),
-            _resource(FILE_NAME, manifest_sha256),
-        ),
+        subject=subjects(manifest, manifest_sha256),
         predicate=TestResult(
             result=_RESULTS[record.verdict.status],
-            configuration=tuple(configuration),
+            configuration=configuration(manifest),
             **{name: tuple(names) for name, names in tests.items()},
         ),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import jinja2
@@ -257,9 +257,15 @@ def _write(page: str, html: Path, pdf: Path, when: str, inside: Sequence[_Attach
     with _dated(moment):
         document = HTML(string=page).render(**options)
         document.metadata.created = document.metadata.modified = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-        content = document.write_pdf(**options)
+        content = document.write_pdf(finisher=_each_once, **options)
     write_bytes(pdf, content)
     return Rendered(html, pdf)
+
+
+def _each_once(_: object, pdf: Any) -> None:
+    """Have the catalogue of a PDF name each file that it holds once: WeasyPrint finds them in two ways."""
+    if files := pdf.catalog.get("AF"):
+        files[:] = dict.fromkeys(files)
 
 
 def _moment(when: str) -> datetime:

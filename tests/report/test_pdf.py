@@ -112,6 +112,7 @@ def test_it_holds_its_record_and_the_manifest_as_it_was_before(audited):
     }  # fmt: skip
     assert before == after | {"files": [file for file in after["files"] if not file["drawn"]]}
     related = {}
+    assert len(pdf.trailer["/Root"]["/AF"]) == 2
     for reference in pdf.trailer["/Root"]["/AF"]:
         file = reference.get_object()
         related[file["/UF"]] = file["/AFRelationship"]
