@@ -33,7 +33,11 @@ _LARGEST_SIZE, _LARGEST_SHAPE = 2**16, 10**9
 
 _KERAS = re.compile(r"(?:tf_)?keras(?:\.\w+)*")
 _KERAS_OPERATIONS = re.compile(r"keras(?:\.src)?\.ops(?:\.\w+)*")
+_KERAS_APPLICATIONS = re.compile(r"(?:tf_)?keras(?:\.src)?\.applications\.\w+")
 _CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]*")
+
+#: Objects that are harmless or not by what stands in them.
+_CHECKED = frozenset({"TFOpLambda", "SlicingOpLambda", "function"})
 
 #: Sizes that are numbers of weights: no file can stand for more of them than it stores.
 _STORED = frozenset({"units", "filters"})
@@ -83,8 +87,8 @@ def describe(config: dict[str, Any], findings: Findings, stored: int) -> Describ
         stored: number of weights that the file holds.
     """
     layers = []
-    for path, key, node in _objects(config, findings):
-        _check_object(path, key, node, findings)
+    for path, node in _objects(config, findings):
+        _check_object(path, node, findings)
         inner = node.get("config")
         if isinstance(inner, dict):
             _check_sizes(path, inner, findings, stored)
@@ -93,8 +97,8 @@ def describe(config: dict[str, Any], findings: Findings, stored: int) -> Describ
     return Described(layers, *_ends(config))
 
 
-def _objects(config: dict[str, Any], findings: Findings) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """All objects of a configuration, outer ones first, each with its path and the key it stands under.
+def _objects(config: dict[str, Any], findings: Findings) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All objects of a configuration, outer ones first, each with its path.
 
     A stack in place of recursion: no depth of the file can exhaust Python's.
     """
@@ -118,7 +122,7 @@ def _objects(config: dict[str, Any], findings: Findings) -> Iterator[tuple[str, 
             continue
         if "class_name" in node:
             path = _extended(path, key, node)
-            yield path, key, node
+            yield path, node
         stack.extend((child, path, str(name), depth + 1) for name, child in reversed(node.items()))
 
 
@@ -136,36 +140,47 @@ def _is_layer(node: dict[str, Any]) -> bool:
     return isinstance(inner, dict) and ("name" in inner or "layers" in inner) and node["class_name"] not in known.PARTS
 
 
-def _check_object(path: str, key: str, node: dict[str, Any], findings: Findings) -> None:
+def _check_object(path: str, node: dict[str, Any], findings: Findings) -> None:
     """Add a finding for an object that is not known to be harmless."""
     name, module, registered = node["class_name"], node.get("module"), node.get("registered_name")
-    inner = node.get("config")
     if not isinstance(name, str) or not isinstance(module, str | None) or not isinstance(registered, str | None):
         findings.add(path, "its class is not named by text")
-        return
-    shown = short(f"{module}.{name}" if module else name)
-    if name in known.CODE:
+    elif name in known.CODE:
         findings.add(path, known.CODE[name])
-    elif module and module != "builtins" and not _KERAS.fullmatch(module):
-        findings.add(path, f"{shown} is a class outside Keras")
-    elif registered and registered not in (name, inner) and not registered.startswith(("keras.", "builtins.")):
-        findings.add(path, f"{short(registered)} is registered outside Keras")
-    elif name in ("TFOpLambda", "SlicingOpLambda"):
-        function = inner.get("function") if isinstance(inner, dict) else None
-        if not (isinstance(function, str) and known.TENSORFLOW.fullmatch(function)):
-            findings.add(path, f"calls {short(function)} of TensorFlow, which is not known to be harmless")
-    elif name == "function":
-        if inner not in known.FUNCTIONS:
-            findings.add(path, f"calls the function {short(inner)}, which is none of Keras's activations")
-    elif name in known.LOOKUPS:
-        if isinstance(inner, dict) and isinstance(inner.get("vocabulary"), str):
-            findings.add(path, f"reads the file {short(inner['vocabulary'])}")
-    elif not (
-        name in known.LAYERS
-        or name in known.PARTS
+    elif reason := _foreign(name, module, registered, node.get("config")) or _reaching(name, node.get("config")):
+        findings.add(path, reason)
+
+
+def _foreign(name: str, module: str | None, registered: str | None, inner: Any) -> str | None:
+    """Why a class is none that Keras is known to have; None if it is one."""
+    shown = short(f"{module}.{name}" if module else name)
+    own = {name, inner if isinstance(inner, str) else name}
+    if name in known.APPLICATIONS and module and _KERAS_APPLICATIONS.fullmatch(module):
+        own.add(f"Custom>{name}")
+    elif name in known.PARTS and module == known.INITIALIZERS:
+        return None
+    elif (module and module != "builtins" and not _KERAS.fullmatch(module)) or not (
+        name in known.LAYERS | known.PARTS | known.LOOKUPS | _CHECKED
         or (module and _KERAS_OPERATIONS.fullmatch(module) and _CAMEL_CASE.fullmatch(name))
     ):
-        findings.add(path, f"{shown} is a class outside Keras")
+        return f"{shown} is a class outside Keras"
+    if registered and registered not in own and not registered.startswith(("keras.", "builtins.")):
+        return f"{short(registered)} is registered outside Keras"
+    return None
+
+
+def _reaching(name: str, inner: Any) -> str | None:
+    """Why a class of Keras is unsafe with what stands in its configuration; None if it is not."""
+    given = inner if isinstance(inner, dict) else {}
+    if name in ("TFOpLambda", "SlicingOpLambda"):
+        function = given.get("function")
+        if not (isinstance(function, str) and known.TENSORFLOW.fullmatch(function)):
+            return f"calls {short(function)} of TensorFlow, which is not known to be harmless"
+    if name == "function" and not (isinstance(inner, str) and inner in known.FUNCTIONS):
+        return f"calls the function {short(inner)}, which is none of Keras's activations"
+    if name in known.LOOKUPS and isinstance(given.get("vocabulary"), str):
+        return f"reads the file {short(given['vocabulary'])}"
+    return None
 
 
 def _check_sizes(path: str, config: dict[str, Any], findings: Findings, stored: int) -> None:

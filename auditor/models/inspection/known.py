@@ -34,6 +34,13 @@ LAYERS = _names("""
     TimeDistributed UnitNormalization UpSampling1D UpSampling2D UpSampling3D Wrapper ZeroPadding1D ZeroPadding2D
     ZeroPadding3D""")
 
+#: Layers of the models in `keras.applications`, which stand in modules of their own.
+APPLICATIONS = frozenset({"CustomScaleLayer", "LayerScale"})
+
+#: Where Keras 2 takes some initialisers from.
+INITIALIZERS = "tensorflow.python.ops.init_ops_v2"
+
+#: Layers that may read a vocabulary from a file.
 LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization"})
 
 #: Initialisers, regularisers, constraints, number formats, and what Keras writes plain values as.

@@ -17,7 +17,8 @@ import tensorflow as tf
 from conftest import draw_folder, medaudit
 
 from auditor.files import sha256_model
-from auditor.models.inspection import inspect
+from auditor.models.inspection import config, inspect
+from auditor.models.inspection.interface import Findings
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,7 @@ LAYERS = {
     foreign_module: "os.system is a class outside Keras",
     foreign_function: "os.function is a class outside Keras",
     helper_function: "calls the function get_file",
-    registered: "registered outside Keras",
+    registered: "Evil is a class outside Keras",
     builtin_name_registered: "registered outside Keras",
     other_model: "loads and runs another model",
     vocabulary: "reads the file",
@@ -599,6 +600,16 @@ def test_every_layer_of_keras_is_known_or_refused():
     abstract = {"Layer", "AbstractRNNCell", "DenseFeatures"}
     assert everything - known.LAYERS - known.LOOKUPS - set(known.CODE) - abstract == set()
     assert not known.LAYERS & (set(known.CODE) | known.LOOKUPS)
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetV2B0", "InceptionResNetV2", "ConvNeXtTiny"])
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_models_of_keras_itself_are_safe(library, name):
+    applications = pytest.importorskip(library).applications
+    model = getattr(applications, name)(weights=None, input_shape=(96, 96, 3), classes=2)
+    findings = Findings()
+    config.describe(config.parse(model.to_json(), name), findings, model.count_params())
+    assert findings.all() == []
 
 
 def test_json_that_is_too_deep_is_a_plain_error(tmp_path, capsys):
