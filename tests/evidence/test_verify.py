@@ -171,7 +171,7 @@ def test_the_signature_finds_a_verdict_that_is_signed_otherwise(copy, keys):
         (lambda r: r.update(critical="blue->red"), "critical"),
         (lambda r: r["model"].update(sha256="0" * 64), "model.sha256"),
         (lambda r: r["audit"]["config"].update(seed=3), "audit.config"),
-        (lambda r: next(c for c in r["checks"] if c["name"] == "budget").update(status="WARN"), "checks[5].status"),
+        (lambda r: next(c for c in r["checks"] if c["name"] == "budget").update(status="WARN"), "checks[6].status"),
     ],
 )
 def test_a_changed_figure_is_named_though_the_hashes_were_put_right(copy, change, path):
@@ -295,7 +295,7 @@ def test_another_model_and_other_images_are_told(signed, trained, data, tmp_path
     assert found >= {("missing", first), ("changed", second)}
     (finding,) = verify(signed.folder, data=tmp_path / "nowhere").findings
     assert finding.what == "unreadable"
-    with pytest.raises(BadInputError, match="cannot be read"):
+    with pytest.raises(BadInputError, match="neither a file nor a folder"):
         verify(signed.folder, model=tmp_path / "nowhere.h5")
 
 
