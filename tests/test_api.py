@@ -104,8 +104,9 @@ def test_preprocessing_that_is_given_is_used(trained, data, tmp_path):
 def ensemble(folder, sharpness):
     image = keras.Input((8, 8, 3))
     flat = keras.layers.Rescaling(sharpness)(keras.layers.Flatten()(image))
-    two = [keras.layers.Dense(2, activation="softmax")(flat) for _ in range(2)]
-    keras.Model(image, keras.layers.Average()(two)).save(folder / "ensemble.keras")
+    dense = keras.layers.Dense(2, activation="softmax")
+    # Of the same layer twice: two that saturate apart would not be saturated in the mean.
+    keras.Model(image, keras.layers.Average()([dense(flat), dense(flat)])).save(folder / "ensemble.keras")
     draw_folder(folder / "data", 4)
     settings = AuditSettings(epsilons=(16 / 255,), preprocessing="unit")
     return audit(folder / "ensemble.keras", folder / "data", folder / "audit", settings)

@@ -57,7 +57,7 @@ def place(tmp_path_factory):
     (place / "models" / "broken.h5").write_text("no model")
     code, out, err = call(place)
     assert code == 2, out + err
-    assert "broken.h5 cannot be loaded as a Keras model" in err
+    assert "broken.h5 is no HDF5 file" in err
     (place / "models" / "broken.h5").unlink()
     return place
 
