@@ -68,7 +68,7 @@ def test_random_choices_are_the_seeds(name, subject, eight):
         assert not np.array_equal(first, craft(name, subject, eight, seed=(1,))[1])
 
 
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=str)
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=lambda attack: attack.name)
 def test_what_an_attack_says_of_itself_is_complete(attack):
     assert attack.title
     assert attack.reference
