@@ -12,7 +12,7 @@ from auditor.models.inspection import config, known
 from auditor.models.inspection.interface import Findings, Layer, Tensor, short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 GRAPH, KERAS = "saved_model.pb", "keras_metadata.pb"
@@ -164,14 +164,7 @@ def _only_saving(graph: Any, bodies: dict[str, Any]) -> set[str]:
 
 def _upstream(starts: Iterable[str], nodes: dict[str, Any]) -> set[str]:
     """Names of the nodes that some nodes depend on, and of these themselves."""
-    stack, found = list(starts), set()
-    while stack:
-        name = stack.pop()
-        if name in found or name not in nodes:
-            continue
-        found.add(name)
-        stack.extend(source.lstrip("^").partition(":")[0] for source in nodes[name].input)
-    return found
+    return _closure(starts, nodes, lambda node: (source.lstrip("^").partition(":")[0] for source in node.input))
 
 
 def _called(nodes: Iterable[Any], bodies: dict[str, Any]) -> set[str]:
@@ -180,13 +173,19 @@ def _called(nodes: Iterable[Any], bodies: dict[str, Any]) -> set[str]:
 
 
 def _reachable(starts: Iterable[str], bodies: dict[str, Any]) -> set[str]:
+    """Names of the functions that some functions call, directly or not, and of these themselves."""
+    return _closure(starts, bodies, lambda body: (called for node in body for called in _calls(node)))
+
+
+def _closure(starts: Iterable[str], known: dict[str, Any], following: Callable[[Any], Iterable[str]]) -> set[str]:
+    """Names in `known` that are reached from some, these among them; `following` names those after one."""
     stack, found = list(starts), set()
     while stack:
         name = stack.pop()
-        if name in found or name not in bodies:
+        if name in found or name not in known:
             continue
         found.add(name)
-        stack.extend(called for node in bodies[name] for called in _calls(node))
+        stack.extend(following(known[name]))
     return found
 
 
