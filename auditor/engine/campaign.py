@@ -225,7 +225,7 @@ class Campaign:
         moved = before.distances
         if len(rows):
             logits[rows] = self._ask(images, labels)
-            rounded[rows] = self._rounded(images, rows).argmax(axis=1)
+            rounded[rows] = self._rounded(images, rows, logits[rows]).argmax(axis=1)
             outside[rows] = self._outside(attack, epsilon, adversarial)[rows]
             moved = moved.put(rows, self._originals.distances(images, rows))
         return Attacked(logits, moved, concerned, rounded, outside, failure)
@@ -233,16 +233,21 @@ class Campaign:
     def _ask(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         return settled(self._batch.subject.classifier.predict(images, self._plan.batch_size), labels)
 
-    def _rounded(self, images: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _rounded(
+        self, images: NDArray[np.float32], rows: NDArray[np.int64], logits: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Logits of images rounded to 8 bits; the model is only asked where that changes them."""
         originals = self._batch.images[rows]
         steps = (images - originals) * 255
         # The originals have 8 bits. A half step goes back to them: forward it would leave its budget.
         whole = np.sign(steps) * np.ceil(np.abs(steps) - 0.5 - _HALF)
-        # Where nothing is lost the image stands as it was made, and its answer is known.
-        kept = (np.abs(steps - whole) <= _HALF).reshape(len(rows), -1).all(axis=1)
-        pixels = np.where(kept[:, None, None, None], images, originals + whole / np.float32(255))
-        return self._ask(np.clip(pixels, 0, 1).astype(np.float32), self._batch.labels[rows])
+        # Where nothing is lost the image stands as it was made.
+        lost = (np.abs(steps - whole) > _HALF).reshape(len(rows), -1).any(axis=1)
+        result = logits.copy()
+        if lost.any():
+            pixels = np.clip(originals[lost] + whole[lost] / np.float32(255), 0, 1).astype(np.float32)
+            result[lost] = self._ask(pixels, self._batch.labels[rows[lost]])
+        return result
 
     def _outside(self, attack: Attack, epsilon: float | None, adversarial: NDArray[np.float32]) -> NDArray[np.bool_]:
         flat = adversarial.reshape(len(adversarial), -1)
