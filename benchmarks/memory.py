@@ -1,6 +1,6 @@
 """Peak memory of `medaudit run` for few and for many images.
 
-usage: python benchmarks/memory.py MODEL [FEW [MANY]]
+usage: python benchmarks/memory.py MODEL [FEW [MANY [EPSILONS]]]
 
 Images of the model's input size are drawn at random into a temporary folder; every audit is a process of its own
 and its peak is what the operating system accounts to it when it ends.
@@ -45,6 +45,7 @@ def main() -> None:
     """Measure and print a table."""
     model = Path(sys.argv[1])
     counts = [int(word) for word in sys.argv[2:4]] or [200, 5000]
+    epsilons = sys.argv[4] if len(sys.argv) > 4 else "0.5/255,1/255,2/255,4/255,8/255"
     subject, sidecar = load(model), read_sidecar(model)
     classes = sidecar.classes if sidecar else [f"class-{k}" for k in range(subject.outputs)]
     found = []
@@ -52,8 +53,11 @@ def main() -> None:
         for count in counts:
             data = Path(scratch) / f"data{count}"
             draw(data, classes, subject.size, count)
-            found.append(peak(model, data, Path(scratch) / f"audit{count}", "0.5/255,1/255,2/255,4/255,8/255"))
-            print(f"{count:6d} images of {subject.size[0]}x{subject.size[1]}: peak {found[-1]:.2f} GB", flush=True)
+            found.append(peak(model, data, Path(scratch) / f"audit{count}", epsilons))
+            print(
+                f"{count:6d} images of {subject.size[0]}x{subject.size[1]}, {epsilons}: peak {found[-1]:.2f} GB",
+                flush=True,
+            )
     if len(found) > 1:
         print(f"ratio {found[-1] / found[0]:.2f}")
 
