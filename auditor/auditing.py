@@ -30,7 +30,7 @@ from auditor.assessment import (
 from auditor.attacks import ATTACKS, SUITES, suite
 from auditor.checks import check_all
 from auditor.comparison.versions import Audited, data_differences, read_audit, settings_differences
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.data.split import check_data
 from auditor.engine.cost import measure, peak_memory
 from auditor.engine.examples import ExampleKeeper

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.data.folder import shown
-from auditor.data.images import RESIZE, unit
+from auditor.data.pixels import RESIZE, unit
 from auditor.data.split import TestSet, find_test_set
 from auditor.errors import BadInputError
 from auditor.files import sha256_model

@@ -17,7 +17,7 @@ from speed import few
 
 from auditor.attacks import Arena
 from auditor.attacks.pgd import PGD
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.data.split import find_test_set
 from auditor.models.subject import load
 from auditor.sidecar import read_sidecar

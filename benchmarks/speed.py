@@ -22,7 +22,7 @@ from plain_art import sweep
 
 from auditor import AuditSettings
 from auditor.attacks import ATTACKS
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.data.split import find_test_set
 from auditor.engine.examples import ExampleKeeper
 from auditor.engine.journal import Header, Journal

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import rotate
 
 from auditor import TrainingSettings
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.data.split import training_sets
 from auditor.models import vgg19
 from auditor.models.backend import keras as load_keras

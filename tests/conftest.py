@@ -15,7 +15,7 @@ from auditor import AuditResult, AuditSettings, TrainingSettings, TrainResult, a
 from auditor.attacks import ATTACKS, Arena, Attack, suite
 from auditor.cli.main import main
 from auditor.data.folder import read_folder
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.models.subject import Subject, load
 from auditor.policy import Criterion, Policy
 

@@ -24,8 +24,9 @@ from auditor import AuditSettings, BadInputError, render
 from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.comparison.record import read_comparison
 from auditor.data.archive import read_archive
-from auditor.data.images import UnreadableImageError, open_image
+from auditor.data.images import open_image
 from auditor.data.manifest import read_manifest
+from auditor.data.pixels import UnreadableImageError
 from auditor.engine.journal import Header, Journal, read_header
 from auditor.policy import read_policy
 from auditor.predictions import read_predictions
@@ -298,7 +299,8 @@ sys.path.insert(0, sys.argv[1])
 import random
 from test_hostile import IMAGES, archive, mutated, read_pixels
 from auditor import BadInputError
-from auditor.data.images import UnreadableImageError, open_image
+from auditor.data.images import open_image
+from auditor.data.pixels import UnreadableImageError
 from pathlib import Path
 limit = 2 * 2**30 + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -9,7 +9,7 @@ from conftest import arena, brief
 
 from auditor import AuditSettings, TrainingSettings, audit, train
 from auditor.data.folder import read_folder
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.data.split import find_test_set, stratified
 from auditor.environment import has_bfloat16
 from auditor.models import vgg19

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.comparison.compare import compare
 from auditor.comparison.record import FILE_NAME, PICTURES
-from auditor.data.images import save_png
+from auditor.data.pixels import save_png
 from auditor.data.split import find_test_set
 from auditor.environment import now
 from auditor.errors import BadInputError

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from auditor.data.images import UnreadableImageError, check_size
 from auditor.data.imageset import Intake, Part
+from auditor.data.pixels import UnreadableImageError, check_size
 from auditor.data.source import Row, Rows
 from auditor.errors import BadInputError
 from auditor.progress import Progress, Silent

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from auditor.data.images import UnreadableImageError, by_table, check_size, strips
+from auditor.data.pixels import UnreadableImageError, by_table, check_size, strips
 from auditor.errors import BadInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom import Dataset
 
-    from auditor.data.images import Opened
+    from auditor.data.pixels import Opened
 
 #: A deflated file that inflates to more bytes than this is refused.
 MOST_INFLATED = 2**28

@@ -6,8 +6,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from auditor.data.images import SUFFIXES, UnreadableImageError
+from auditor.data.images import SUFFIXES
 from auditor.data.imageset import Intake
+from auditor.data.pixels import UnreadableImageError
 from auditor.data.source import File
 from auditor.errors import BadInputError
 from auditor.progress import Progress, Silent

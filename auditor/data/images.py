@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from auditor.files import replacing
+from auditor.data.dicom import open_dicom
+from auditor.data.pixels import STRIP, UnreadableImageError, by_table, check_size, fit
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-#: An opaque image of 8 bits, and in a few words each what was done to it beyond decoding.
-Opened: TypeAlias = tuple[Image.Image, tuple[str, ...]]
+    from auditor.data.pixels import Opened
 
 #: File name endings of DICOM files, which often have none: they are known by their content.
 DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -27,19 +25,6 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 #: What Pillow may take a file for, whatever its name: some of its other formats start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-
-#: Images above this many pixels are refused as likely decompression bombs.
-MAX_PIXELS = 100_000_000
-
-#: How images are brought to the model's input, for the record.
-RESIZE = "Pillow bicubic"
-
-#: Rows that are worked on at once where all would take too much memory.
-_STRIP = 256
-
-
-class UnreadableImageError(Exception):
-    """An image that cannot be used; the message is the reason the report prints."""
 
 
 def decode(content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
@@ -64,8 +49,6 @@ def open_image(content: bytes) -> Opened:
         BadInputError: if they need a package that is not installed.
     """
     if is_dicom(content):
-        from auditor.data.dicom import open_dicom
-
         return open_dicom(content)
     # Other packages (WeasyPrint is one) tell Pillow to fill up damaged images, for the whole process.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -99,54 +82,6 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == b"DICM"
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse a likely decompression bomb before it is decoded. Raises `UnreadableImageError`."""
-    if width * height > MAX_PIXELS:
-        raise UnreadableImageError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} million")
-
-
-def fit(image: Image.Image, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
-    """Bring an opaque image of 8 bits to a model's input, with Pillow's bicubic filter where its size differs.
-
-    Args:
-        image: of any mode of 8 bits.
-        size: height and width of the result in pixels.
-        channels: 3 for RGB, 1 for greyscale.
-
-    Returns:
-        Array of shape `(height, width, channels)`, values 0 to 255.
-    """
-    mode = "L" if channels == 1 else "RGB"
-    plain = image if image.mode == mode else image.convert(mode)
-    if plain.size != size[::-1]:
-        plain = plain.resize(size[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(plain, dtype=np.uint8).reshape(*size, channels)
-
-
-def by_table(table: NDArray[np.uint8], pixels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Look pixels of up to 16 bits up in a table of 65536 entries, negative ones from its end, in little memory."""
-    result = np.empty(pixels.shape, dtype=np.uint8)
-    for shown, strip in zip(strips(result), strips(pixels), strict=True):
-        shown[...] = table[strip]
-    return result
-
-
-def strips(pixels: NDArray[Any]) -> list[NDArray[Any]]:
-    """Cut an image into views of some rows each, to be worked on where all at once would take too much memory."""
-    return [pixels[top : top + _STRIP] for top in range(0, len(pixels), _STRIP)]
-
-
-def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Bring pixels of 0 to 255 to images in [0, 1], the range on which epsilon is stated."""
-    return pixels.astype(np.float32) / np.float32(255)
-
-
-def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Save pixels of shape `(height, width, channels)`, 1 or 3 channels. Raises `BadInputError` as `replacing` does."""
-    with replacing(path) as temporary:
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary)
-
-
 def _has_second_frame(image: Image.Image) -> bool:
     """Whether a file holds several images. They are not counted: that takes hours where a file holds enough of them."""
     try:
@@ -172,8 +107,8 @@ def _plain(image: Image.Image, turned: bool) -> Opened:
         over = image if image.mode == "RGBA" else image.convert("RGBA")
         if over.getchannel("A").getextrema() != (255, 255):
             done.append("transparency composited on white")
-            for top in range(0, over.height, _STRIP):
-                place = (0, top, over.width, min(top + _STRIP, over.height))
+            for top in range(0, over.height, STRIP):
+                place = (0, top, over.width, min(top + STRIP, over.height))
                 strip = over.crop(place)
                 over.paste(Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip), place)
         image = over

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.data.images import DICOM_SUFFIXES, UnreadableImageError, fit, is_dicom
+from auditor.data.images import DICOM_SUFFIXES, is_dicom
+from auditor.data.pixels import UnreadableImageError, fit
 from auditor.data.source import Source  # noqa: TC001 - the annotations of a dataclass are read at run time
 from auditor.errors import BadInputError
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 from PIL import Image
 
-from auditor.data.images import SUFFIXES, UnreadableImageError, is_dicom, open_image
+from auditor.data.images import SUFFIXES, is_dicom, open_image
+from auditor.data.pixels import UnreadableImageError
 
 if TYPE_CHECKING:
-    from auditor.data.images import Opened
+    from auditor.data.pixels import Opened
 
 #: Larger files are not read: an image of the most pixels that are read is smaller, however it is stored.
 MOST_BYTES = 2**30

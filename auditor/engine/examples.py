@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.data.images import save_png
+from auditor.data.pixels import save_png
 from auditor.metrics.classification import confidences
 from auditor.record import Example, Prediction
 

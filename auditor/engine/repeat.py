@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.engine.campaign import Batch, Campaign, diagnose
 from auditor.engine.cost import Clock, Cost, Speed, measure
 from auditor.engine.outcomes import Outcomes

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from scipy.ndimage import rotate
 
-from auditor.data.images import RESIZE, unit
+from auditor.data.pixels import RESIZE, unit
 from auditor.environment import describe, now
 from auditor.errors import BadInputError
 from auditor.files import make_folder, replacing, sha256_file, write_text

@@ -14,7 +14,7 @@ SMALL = 0.6 / 255
 @pytest.fixture(scope="module")
 def many(data):
     from auditor.data.folder import read_folder
-    from auditor.data.images import unit
+    from auditor.data.pixels import unit
 
     images = read_folder(data)
     return unit(images.pixels((32, 32), 3, 0, 60)), np.eye(2, dtype=np.float32)[images.labels]

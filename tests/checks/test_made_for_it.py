@@ -14,7 +14,7 @@ from conftest import draw_folder
 from auditor import AuditSettings, audit
 from auditor.attacks import suite
 from auditor.data.folder import read_folder
-from auditor.data.images import unit
+from auditor.data.pixels import unit
 from auditor.files import sha256_model
 
 EPSILON = 8 / 255

@@ -21,8 +21,9 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from auditor import BadInputError
 from auditor.data import dicom
 from auditor.data.folder import read_folder
-from auditor.data.images import UnreadableImageError, open_image
+from auditor.data.images import open_image
 from auditor.data.manifest import read_manifest
+from auditor.data.pixels import UnreadableImageError
 from auditor.models.backend import keras
 from auditor.record import read_record
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from auditor.data.images import UnreadableImageError, decode, fit, open_image
+from auditor.data.images import decode, open_image
+from auditor.data.pixels import UnreadableImageError, fit
 
 
 def encoded(image, kind="PNG", **options):
@@ -116,7 +117,8 @@ LARGE = """
 import io, resource, sys
 import numpy as np
 from PIL import Image
-from auditor.data.images import fit, open_image
+from auditor.data.images import open_image
+from auditor.data.pixels import fit
 stream = io.BytesIO()
 grey = Image.new("L", (10000, 10000), 90)
 image = Image.merge("RGBA", [grey] * 4) if sys.argv[1] == "RGBA" else Image.merge("RGB", [grey] * 3)
