@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from auditor.epsilon import epsilon_words
 from auditor.report.markdown import code, escaped, table
-from auditor.report.words import counted, figure, interval, percent, points, probability
+from auditor.report.words import counted, figure, interval, points, probability
 
 if TYPE_CHECKING:
     from auditor.comparison.record import Comparison, Difference
@@ -52,8 +52,8 @@ def _row(difference: Difference) -> tuple[str, ...]:
     return (
         named + of,
         epsilon_words(difference.epsilon),
-        percent(difference.before.value),
-        percent(difference.after.value),
+        f"{figure(difference.before)}, {counted(difference.before)}",
+        f"{figure(difference.after)}, {counted(difference.after)}",
         f"{points(difference.difference.value)} {interval(difference.difference)}",
         str(difference.broken),
         str(difference.mended),
