@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from auditor.comparison.record import FILE_NAME as COMPARISON
 from auditor.comparison.record import MOST_VERSIONS, Comparison, read_comparison
-from auditor.errors import BadInputError, MedauditError
+from auditor.errors import AuditInterrupted, BadInputError, MedauditError
 from auditor.log import audit_log
 from auditor.progress import Progress, Several, Silent
 from auditor.record import FILE_NAME, AuditRecord, read_record
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from auditor.auditing import Forecast, Work
+    from auditor.comparison.versions import Audited
     from auditor.evidence.signature import Signer
     from auditor.evidence.verify import Verification
     from auditor.report.render import Rendered
@@ -208,6 +209,17 @@ def _signer(key: str | PathLike[str] | None) -> Signer | None:
 
 
 def _finish(work: Work, progress: Progress, signer: Signer | None) -> AuditResult:
+    """Carry out an audit, and write all that its folder is to hold; `resume` goes on wherever it is interrupted."""
+    try:
+        result = _write_audit(work, progress, signer)
+    except KeyboardInterrupt as error:
+        raise AuditInterrupted(work.folder) from error
+    # Last of all: a folder without a journal is a finished audit.
+    work.journal.end()
+    return result
+
+
+def _write_audit(work: Work, progress: Progress, signer: Signer | None) -> AuditResult:
     """Carry out an audit, compare it with its baseline, and draw the reports."""
     from auditor.auditing import carry_out
     from auditor.comparison.versions import read_audit
@@ -264,7 +276,7 @@ def compare(
         BadInputError: if the versions cannot be compared: they were put to other images or other attacks.
         AuditInterrupted: if the audit of a model file is interrupted; `resume` goes on with it.
     """
-    from auditor.auditing import new_folder
+    from auditor.auditing import check_new, new_folder
     from auditor.comparison.versions import check_comparable, inherited, read_audit
     from auditor.comparison.write import find_images, write_comparison
 
@@ -279,17 +291,20 @@ def compare(
     if settings is None:
         settings = AuditSettings(**(inherited(begun[0].record) if begun else {}))
     check_comparable(begun)
-    audits = [
-        read_audit(path if path in finished else audit(path, data or "", settings=settings, progress=listener).folder)
-        for path in paths
-    ]
-    check_comparable(audits)
+    if output is not None:
+        check_new(Path(output))
+    audits: list[Audited] = []
+    for path in paths:
+        folder = path if path in finished else audit(path, data or "", settings=settings, progress=listener).folder
+        audits.append(read_audit(folder))
+        # After each, so that no more audits are made than can be compared.
+        check_comparable(audits)
     now = datetime.now(UTC)
     identity = f"{audits[0].record.model.name}-{now:%Y%m%dT%H%M%SZ}"
-    with new_folder(Path(output) if output is not None else Path("comparisons") / identity) as folder:
+    with new_folder(Path(output) if output is not None else Path("comparisons") / identity) as place:
         images = find_images(audits[0], Path(data), listener) if data is not None else None
-        comparison = write_comparison(audits, folder, images)
-    return ComparisonResult(comparison, folder, render(folder))
+        comparison = write_comparison(audits, place, images)
+    return ComparisonResult(comparison, place, render(place))
 
 
 def log_to_mlflow(folder: str | PathLike[str]) -> str:

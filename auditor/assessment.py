@@ -100,7 +100,8 @@ def assess_worst_case(
 ) -> list[WorstCase]:
     """Take the worst that any attack in L-inf did to each image at each epsilon, then the mean (Carlini et al. 2019).
 
-    What an attack won at a smaller epsilon is allowed at a larger one, so the success never falls.
+    What an attack won at a smaller epsilon is allowed at a larger one, so the success never falls. There is no worst
+    case where no attack but the control was run on every image: those that none was run on would count as robust.
 
     Args:
         outcomes: of the audit.
@@ -111,7 +112,7 @@ def assess_worst_case(
     right, labels = outcomes.right, outcomes.labels
     standing, results = right.copy(), []
     for epsilon in plan.epsilons:
-        names = [attack.name for attack in bounded(outcomes, plan, epsilon)]
+        names = [attack.name for attack in _bounded(outcomes, plan, epsilon)]
         for name in names:
             standing = standing & ~outcomes.wrong((name, epsilon))
         if names:
@@ -148,7 +149,7 @@ def assess_subgroups(
     standing, labels, results = outcomes.right.copy(), outcomes.labels, []
     attacked = False
     for epsilon in plan.epsilons:
-        for attack in bounded(outcomes, plan, epsilon) if epsilon <= plan.headline else ():
+        for attack in _bounded(outcomes, plan, epsilon) if epsilon <= plan.headline else ():
             standing &= ~outcomes.wrong((attack.name, epsilon))
             attacked = True
     for column, values in columns.items():
@@ -192,9 +193,9 @@ def assess_smallest_epsilon(worst: Sequence[WorstCase], right: int) -> SmallestE
     )
 
 
-def bounded(outcomes: Answers, plan: Plan, epsilon: float) -> list[Attack]:
-    """Attacks that ran at that epsilon in L-inf."""
-    return [
+def _bounded(outcomes: Answers, plan: Plan, epsilon: float) -> list[Attack]:
+    """Attacks that ran at that epsilon in L-inf; none where each left images out."""
+    ran = [
         attack
         for attack, other in plan.cells
         if other == epsilon
@@ -203,3 +204,5 @@ def bounded(outcomes: Answers, plan: Plan, epsilon: float) -> list[Attack]:
         and not outcomes.attacked[attack.name, epsilon].failure
         and outcomes.attacked[attack.name, epsilon].concerned.any()
     ]
+    decided = any(a.informed and outcomes.attacked[a.name, epsilon].concerned.all() for a in ran if a.role == "attack")
+    return ran if decided else []

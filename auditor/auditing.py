@@ -28,7 +28,7 @@ from auditor.assessment import (
     assess_worst_case,
 )
 from auditor.attacks import ATTACKS, SUITES, suite
-from auditor.checks import check_all
+from auditor.checks import check_all, foreseen
 from auditor.comparison.versions import Audited, data_differences, read_audit, settings_differences
 from auditor.data.pixels import unit
 from auditor.data.split import check_data
@@ -40,9 +40,9 @@ from auditor.engine.repeat import repeat
 from auditor.engine.run import USUAL, estimates, run
 from auditor.environment import describe, has_bfloat16, now
 from auditor.epsilon import exact_epsilon
-from auditor.errors import AuditInterrupted, BadInputError
+from auditor.errors import BadInputError
 from auditor.files import make_folder, write_text
-from auditor.judgement import verdict
+from auditor.judgement import Measured, verdict
 from auditor.metrics.classification import direction
 from auditor.predictions import FILE_NAME as PREDICTIONS
 from auditor.predictions import predictions_csv
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from auditor.models.subject import Subject
+    from auditor.policy import Policy
     from auditor.progress import Progress
     from auditor.record import Environment
 
@@ -135,7 +136,7 @@ def check_new(folder: Path) -> None:
 
 def check_unfinished(folder: Path) -> Header:
     """Read what an unfinished audit is an audit of. Raises `BadInputError` if there is none that could go on."""
-    if (folder / FILE_NAME).is_file():
+    if (folder / FILE_NAME).is_file() and not is_unfinished(folder):
         raise BadInputError(f"The audit in {folder} is finished; `medaudit report` draws its reports again.")
     return read_header(folder)
 
@@ -190,25 +191,24 @@ def reopen(folder: Path, model: Path | None, data: Path | None, progress: Progre
 def carry_out(work: Work, progress: Progress) -> AuditRecord:
     """Run the attacks, or what is left of them, and write predictions and record.
 
+    The journal is left for the caller to end, once the folder holds all that belongs into it.
+
     Raises:
-        AuditInterrupted: if it is interrupted; the finished batches are kept.
         BadInputError: if the disk is full or the data change; the finished batches are kept.
     """
     prepared, plan, header = work.prepared, work.plan, work.journal.header
     images, settings = prepared.tests.images, header.settings
     keeper = ExampleKeeper(work.folder, images, plan.shown.name, plan.shown_epsilon)
-    try:
-        repetition = repeat(prepared.subject, images)
-        outcomes = run(prepared.subject, images, plan, keeper, work.journal, progress)
-    except KeyboardInterrupt as error:
-        raise AuditInterrupted(work.folder) from error
+    repetition = repeat(prepared.subject, images)
+    outcomes = run(prepared.subject, images, plan, keeper, work.journal, progress)
     timings = {"prepare": work.seconds, **outcomes.seconds}
     checks = check_all(outcomes, plan, repetition.passes, [image.id for image in images.images], images.classes)
     clean = assess_clean(outcomes, images.classes)
     worst = assess_worst_case(outcomes, plan, images.classes, images.groups)
     attacks = assess_attacks(outcomes, plan, images.classes, math.prod(prepared.subject.input_shape))
+    measured = Measured(clean, attacks, worst, checks, grouped=(prepared.data.groups or len(images)) < len(images))
     record = AuditRecord(
-        verdict=verdict(settings.policy, clean, attacks, worst, checks, datetime.now(UTC).date()),
+        verdict=verdict(settings.policy, measured, datetime.now(UTC).date()),
         audit=AuditInfo(
             id=header.id,
             status="finished",
@@ -236,9 +236,7 @@ def carry_out(work: Work, progress: Progress) -> AuditRecord:
         timings={**timings, "total": sum(timings.values())},
     )
     write_text(work.folder / PREDICTIONS, predictions_csv(images, outcomes))
-    # In one step, after all else: a folder with a record is a finished audit.
     write_text(work.folder / FILE_NAME, record.model_dump_json(indent=1))
-    work.journal.end()
     _mark_outcome(record, progress)
     return record
 
@@ -298,23 +296,24 @@ def estimate(model: Path, data: Path, settings: AuditSettings, progress: Progres
 def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress) -> tuple[Prepared, Plan]:
     if unknown := [name for name in settings.attacks if name not in ATTACKS]:
         raise BadInputError(f"There is no attack named {', '.join(unknown)}; there are {', '.join(ATTACKS)}.")
+    names = settings.attacks
+    if "pgd-targeted" in names and not settings.critical:
+        names = tuple(name for name in names if name != "pgd-targeted")
+        if not names:
+            raise BadInputError("pgd-targeted needs the critical error; name it with --critical.")
+        progress.say("pgd-targeted is left out: name the critical error with --critical, for example malignant:benign.")
+    # The cheapest errors first: loading a model takes a while.
     if settings.policy:
-        settings.policy.check_plan(settings.attacks, settings.epsilons)
-    # The cheapest error first: loading a model takes a while.
+        check_policy(settings.policy, names, settings.epsilons)
     check_data(data)
     with fetched(model) as file:
         prepared = prepare(file, data, settings, progress)
     if is_uri(model):
         named = {"path": pinned(model).as_posix(), "name": name_of(pinned(model))}
         prepared = replace(prepared, model=prepared.model.model_copy(update=named))
-    subject, names = prepared.subject, settings.attacks
+    subject = prepared.subject
     if settings.policy:
         settings.policy.check_classes(prepared.tests.images.classes)
-    if "pgd-targeted" in names and not settings.critical:
-        progress.say("pgd-targeted is left out: name the critical error with --critical, for example malignant:benign.")
-        names = tuple(name for name in names if name != "pgd-targeted")
-        if not names:
-            raise BadInputError("pgd-targeted needs the critical error; name it with --critical.")
     return prepared, Plan(
         choose(names),
         settings.epsilons,
@@ -326,13 +325,18 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     )
 
 
+def check_policy(policy: Policy, names: Sequence[str], epsilons: tuple[float, ...]) -> None:
+    """Make sure that an audit with these attacks answers a policy. Raises `BadInputError` if it does not."""
+    plan = Plan(choose(names), epsilons, batch_size=1)
+    policy.check_plan(plan.measured, plan.decided, foreseen(plan))
+
+
 def _coarse(subject: Subject, settings: AuditSettings, names: Sequence[str], progress: Progress) -> bool:
     """Settle whether adversarial images are crafted in bfloat16 first: it pays where the processor has it."""
     capable = has_bfloat16()
     if settings.precision == "mixed" and not capable:
         progress.say("This processor does not compute in bfloat16: adversarial images are crafted in float32.")
-    iterative = any(ATTACKS[name].cost(1).gradients > 1 and not ATTACKS[name].minimal for name in names)
-    if not (capable and iterative and settings.precision != "float32"):
+    if not (capable and any(ATTACKS[name].iterates for name in names) and settings.precision != "float32"):
         return False
     try:
         subject.estimator(coarse=True).logits(np.zeros((1, *subject.input_shape), np.float32), 1)
@@ -390,4 +394,5 @@ def _command(model: str, data: str, settings: AuditSettings, plan: Plan) -> str:
         words.append(f"--precision={'mixed' if plan.coarse else 'float32'}")
     words.append(f"--batch-size={plan.batch_size}")
     # A name that begins with a dash is no option.
-    return shlex.join([*words, *(["--"] if "-" in (model[0], data[0]) else []), model, data])
+    dashed = model.startswith("-") or data.startswith("-")
+    return shlex.join([*words, *(["--"] if dashed else []), model, data])

@@ -1,6 +1,23 @@
-"""Epsilon in words."""
+"""Epsilon: read, compared, and put in words."""
 
 from __future__ import annotations
+
+#: How far two values of epsilon may be apart and be the same.
+_SAME = 1e-9
+
+
+def read_epsilon(text: str) -> float:
+    """Read `0.01` or `2/255`. Raises `ValueError` if it is neither, or divides by zero."""
+    numerator, slash, denominator = text.partition("/")
+    try:
+        return float(numerator) / (float(denominator) if slash else 1.0)
+    except ZeroDivisionError as error:
+        raise ValueError(f"{text!r} divides by zero") from error
+
+
+def same_epsilon(first: float | None, second: float | None) -> bool:
+    """Whether two are the same but for rounding; None, where no epsilon bounds an attack, is the same as None alone."""
+    return first is second or (first is not None and second is not None and abs(first - second) < _SAME)
 
 
 def epsilon_words(epsilon: float | None) -> str:

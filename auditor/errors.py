@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -39,7 +39,7 @@ class AuditInterrupted(KeyboardInterrupt):
         self.folder = folder
 
 
-def nearest(given: str, known: Sequence[str]) -> str:
+def nearest(given: str, known: Iterable[str]) -> str:
     """Suggest the known name that is most like a wrong one, for the end of a message; empty if none is."""
-    found = difflib.get_close_matches(given, known, 1, 0.5)
+    found = difflib.get_close_matches(given, list(known), 1, 0.5)
     return f" (did you mean {found[0]!r}?)" if found else ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from auditor.epsilon import same_epsilon
 from auditor.errors import BadInputError
 from auditor.progress import Silent
 from auditor.record import FILE_NAME, SCHEMA_VERSION
@@ -29,9 +30,6 @@ DEPTH = 8
 
 #: What else an audit leaves in its folder: without a record beside it, it has lost it or is not done.
 _JOURNAL, _REMAINS = "journal", ("predictions.csv", "report.html")
-
-#: How far two epsilons may be apart and be the same.
-_SAME = 1e-9
 
 _Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -268,7 +266,7 @@ def _in_series(found: list[tuple[str, _Slim]], epsilon: float | None) -> tuple[l
     series: dict[tuple[str, tuple[str, ...], str, float], Series] = {}
     for folder, record in found:
         at = record.headline_epsilon if epsilon is None else epsilon
-        worst = next((worst for worst in record.worst_case if abs(worst.epsilon - at) < _SAME), None)
+        worst = next((worst for worst in record.worst_case if same_epsilon(worst.epsilon, at)), None)
         attacks = tuple(sorted(worst.attacks)) if worst else ()
         parameters = _parameters(record, attacks, at)
         key = (record.data.manifest_sha256, attacks, parameters, round(at, 9))
@@ -305,7 +303,7 @@ def _parameters(record: _Slim, names: Sequence[str], epsilon: float) -> str:
     chosen = [
         (attack.name, attack.parameters)
         for attack in record.attacks
-        if attack.name in names and attack.epsilon is not None and abs(attack.epsilon - epsilon) < _SAME
+        if attack.name in names and same_epsilon(attack.epsilon, epsilon)
     ]
     targeted = any(parameters.get("targeted") for _, parameters in chosen)
     content = json.dumps(

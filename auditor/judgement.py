@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from auditor.epsilon import same_epsilon
 from auditor.policy import CLEAN, WORST
 from auditor.record import Judged, Verdict
 
@@ -12,20 +14,34 @@ if TYPE_CHECKING:
     from datetime import date
 
     from auditor.policy import Criterion, Policy
-    from auditor.record import AttackResult, Check, CleanResult, Performance, WorstCase
-
-#: How far two epsilons may be apart and be the same.
-_SAME = 1e-9
+    from auditor.record import AttackResult, Check, CleanResult, Estimate, Performance, WorstCase
 
 
-def verdict(
-    policy: Policy | None,
-    clean: CleanResult,
-    attacks: Sequence[AttackResult],
-    worst_case: Sequence[WorstCase],
-    checks: Sequence[Check],
-    today: date,
-) -> Verdict:
+@dataclass(frozen=True)
+class Measured:
+    """What an audit has measured, for its policy to be put to.
+
+    Attributes:
+        clean: the figures without an attack.
+        attacks: the figures of every attack.
+        worst_case: those of the worst case.
+        checks: of the attacks.
+        grouped: whether several images are of one patient or lesion, as the data say.
+    """
+
+    clean: CleanResult
+    attacks: Sequence[AttackResult]
+    worst_case: Sequence[WorstCase]
+    checks: Sequence[Check]
+    grouped: bool
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether an attack left its budget, so that no figure under attack is a bound."""
+        return any(check.name == "budget" and check.status == "ERROR" for check in self.checks)
+
+
+def verdict(policy: Policy | None, measured: Measured, today: date) -> Verdict:
     """Judge an audit.
 
     A criterion that fails makes it FAIL: a figure under attack is an upper bound, which a better attack can only lower.
@@ -33,16 +49,13 @@ def verdict(
 
     Args:
         policy: the criteria; None where none were set.
-        clean: the figures without an attack.
-        attacks: the figures of every attack.
-        worst_case: those of the worst case.
-        checks: of the attacks.
+        measured: what they are put to.
         today: the day by which waivers are judged.
     """
-    judged = [_judge(c, policy, clean, attacks, worst_case, today) for c in policy.criteria] if policy else []
-    doubts = [f"{check.title} {check.reason}" for check in checks if check.status in ("FAIL", "ERROR")]
+    judged = [_judge(criterion, policy, measured, today) for criterion in policy.criteria] if policy else []
+    doubts = [f"{check.title} {check.reason}" for check in measured.checks if check.status in ("FAIL", "ERROR")]
     doubts += [f"{item.name} was not tested: {item.note}" for item in judged if item.status == "NOT TESTED"]
-    made = {check.name for check in checks if check.status != "SKIPPED"}
+    made = {check.name for check in measured.checks if check.status != "SKIPPED"}
     for name in policy.required_checks if policy else ():
         if name not in made:
             doubts.append(f"The check {name!r} is required and was not made.")
@@ -58,44 +71,44 @@ def verdict(
     return Verdict(status="PASS", reasons=[f"{met} of {len(judged)} criteria are met.", *waived], criteria=judged)
 
 
-def _judge(
-    criterion: Criterion,
-    policy: Policy,
-    clean: CleanResult,
-    attacks: Sequence[AttackResult],
-    worst_case: Sequence[WorstCase],
-    today: date,
-) -> Judged:
-    def judged(observed: str, status: Literal["PASS", "FAIL", "WAIVED", "NOT TESTED"], note: str = "") -> Judged:
+def _judge(criterion: Criterion, policy: Policy, measured: Measured, today: date) -> Judged:
+    def judged(observed: str, status: Literal["PASS", "FAIL", "WAIVED", "NOT TESTED"], *notes: str) -> Judged:
+        note = "; ".join(filter(None, notes))
         return Judged(name=criterion.name, asked=criterion.asked, observed=observed, status=status, note=note)
 
-    found = _figure(criterion, clean, attacks, worst_case)
+    if measured.unbounded and criterion.attack != CLEAN:
+        return judged("–", "NOT TESTED", "an attack left its budget, so that no figure under attack is a bound")
+    found = _figure(criterion, measured)
     if found is None:
         return judged("–", "NOT TESTED", "the attack crashed, or no image bears this figure")
     value, low, high = found
     observed = f"{value:.4g} [{low:.4g}, {high:.4g}]"
+    caveat = ""
+    if measured.grouped and not _takes_groups(criterion):
+        caveat = "the interval takes several images of one patient for independent, and is too narrow"
     if low >= criterion.at_least if criterion.at_least is not None else high <= (criterion.at_most or 0.0):
-        return judged(observed, "PASS")
+        return judged(observed, "PASS", caveat)
     waiver = next((waiver for waiver in policy.waivers if waiver.criterion == criterion.name), None)
     if waiver is None:
-        return judged(observed, "FAIL")
+        return judged(observed, "FAIL", caveat)
     words = f"{waiver.reason} ({waiver.owner}, until {waiver.expires.isoformat()})"
     if today <= waiver.expires:
-        return judged(observed, "WAIVED", words)
-    return judged(observed, "FAIL", f"the waiver has expired: {words}")
+        return judged(observed, "WAIVED", words, caveat)
+    return judged(observed, "FAIL", f"the waiver has expired: {words}", caveat)
 
 
-def _figure(
-    criterion: Criterion, clean: CleanResult, attacks: Sequence[AttackResult], worst_case: Sequence[WorstCase]
-) -> tuple[float, float, float] | None:
+def _figure(criterion: Criterion, measured: Measured) -> tuple[float, float, float] | None:
     """Value and bounds of the figure that a criterion asks for; None where it was not measured."""
     result: Performance | WorstCase | None
     if criterion.attack == CLEAN:
-        result = clean
+        result = measured.clean
     elif criterion.attack == WORST:
-        result = next((worst for worst in worst_case if _same(worst.epsilon, criterion.epsilon)), None)
+        result = next((w for w in measured.worst_case if same_epsilon(w.epsilon, criterion.epsilon)), None)
     else:
-        result = next((a for a in attacks if a.name == criterion.attack and _same(a.epsilon, criterion.epsilon)), None)
+        result = next(
+            (a for a in measured.attacks if a.name == criterion.attack and same_epsilon(a.epsilon, criterion.epsilon)),
+            None,
+        )
     kind, _, key = criterion.figure.partition(".")
     if result is None:
         return None
@@ -103,13 +116,18 @@ def _figure(
         calibration = getattr(result, "calibration")  # noqa: B009 - the policy asks it of performances alone
         bounds = getattr(calibration, f"{kind}_interval")
         return (getattr(calibration, kind), *bounds) if bounds else None
+    estimate: Estimate | None
     if kind == "eight_bit_accuracy":
         estimate = getattr(result, "eight_bit").accuracy  # noqa: B009
+    elif _takes_groups(criterion):
+        # Where patients are known, the interval that draws them whole.
+        estimate = getattr(result, "clustered") or getattr(result, kind)  # noqa: B009
     else:
-        estimate = getattr(result, kind)
-        estimate = estimate.get(key) if key else estimate
+        found = getattr(result, kind)
+        estimate = found.get(key) if key else found
     return (estimate.value, estimate.low, estimate.high) if estimate else None
 
 
-def _same(first: float | None, second: float | None) -> bool:
-    return first is second or (first is not None and second is not None and abs(first - second) < _SAME)
+def _takes_groups(criterion: Criterion) -> bool:
+    """Whether the figure has an interval that draws whole patients."""
+    return criterion.attack == WORST and criterion.figure == "accuracy"

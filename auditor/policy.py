@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from auditor.epsilon import epsilon_words
+from auditor.epsilon import epsilon_words, read_epsilon, same_epsilon
 from auditor.errors import BadInputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 #: Figures that need no class or direction, and those that do; the latter are written `sensitivity.malignant`.
@@ -43,13 +43,7 @@ class _Part(BaseModel):
 
 def _epsilon(given: Any) -> Any:
     """Read `2/255` as a fraction."""
-    if isinstance(given, str):
-        numerator, slash, denominator = given.partition("/")
-        try:
-            return float(numerator) / (float(denominator) if slash else 1.0)
-        except ZeroDivisionError as error:
-            raise ValueError(f"{given!r} divides by zero") from error
-    return given
+    return read_epsilon(given) if isinstance(given, str) else given
 
 
 class Criterion(_Part):
@@ -138,24 +132,43 @@ class Policy(_Part):
                 )
         return self
 
-    def check_plan(self, attacks: Sequence[str], epsilons: Sequence[float]) -> None:
-        """Make sure that an audit with these attacks can answer every criterion.
+    def check_plan(
+        self, measured: Mapping[str, Sequence[float | None]], worst: Sequence[float], checks: Mapping[str, str | None]
+    ) -> None:
+        """Make sure that an audit can answer every criterion and make every required check.
+
+        Args:
+            measured: values of epsilon by attack, None for without a bound.
+            worst: values of epsilon at which a worst case over the attacks is measured.
+            checks: every check by name, and why it will not be made; None where it will.
 
         Raises:
-            BadInputError: if a criterion asks for what is not measured.
+            BadInputError: if a criterion asks for what is not measured, or a check is not known or not made.
         """
+        answers = {CLEAN: (None,), WORST: tuple(worst), **measured}
         for criterion in self.criteria:
-            names = (CLEAN, WORST, *attacks)
-            if criterion.attack not in names:
+            asks = f"The criterion {criterion.name!r} asks for"
+            if criterion.attack not in answers:
                 raise BadInputError(
-                    f"The criterion {criterion.name!r} asks for the attack {criterion.attack!r}, which is not run"
-                    f"{nearest(criterion.attack, names)}. Add it with --attack, or choose a suite that has it."
+                    f"{asks} the attack {criterion.attack!r}, which is not run{nearest(criterion.attack, answers)}. "
+                    "Add it with --attack, or choose a suite that has it."
                 )
-            if criterion.epsilon is not None and not any(abs(criterion.epsilon - e) < 1e-9 for e in epsilons):
+            epsilons = answers[criterion.attack]
+            if not epsilons:
                 raise BadInputError(
-                    f"The criterion {criterion.name!r} asks for epsilon {epsilon_words(criterion.epsilon)}, which is "
-                    f"not in the sweep of {', '.join(map(epsilon_words, epsilons))}; name it with --eps."
+                    f"{asks} the worst case, which needs an attack in L-inf on every image that knows something of the "
+                    "model. Add one with --attack, fgsm or pgd for example."
                 )
+            if not any(same_epsilon(criterion.epsilon, epsilon) for epsilon in epsilons):
+                raise BadInputError(
+                    f"{asks} {criterion.attack} {_at(criterion.epsilon)}, but it is measured "
+                    f"{', '.join(map(_at, epsilons))}. Mend its epsilon, or name another sweep with --eps."
+                )
+        for name in self.required_checks:
+            if name not in checks:
+                raise BadInputError(f"The policy requires the check {name!r}; there is none{nearest(name, checks)}.")
+            if why := checks[name]:
+                raise BadInputError(f"The policy requires the check {name!r}, which will not be made: {why}.")
 
     def check_classes(self, classes: Sequence[str]) -> None:
         """Make sure that the classes the criteria name are the model's. Raises `BadInputError` if one is not."""
@@ -168,6 +181,10 @@ class Policy(_Part):
                     f"The criterion {criterion.name!r} names {key!r}, which the model does not know"
                     f"{nearest(key, known)}."
                 )
+
+
+def _at(epsilon: float | None) -> str:
+    return "without an epsilon" if epsilon is None else f"at {epsilon_words(epsilon)}"
 
 
 def read_policy(path: Path) -> Policy:

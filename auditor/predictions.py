@@ -61,7 +61,7 @@ def predictions_csv(images: ImageSet, answers: Answers) -> str:
     attack that crashed.
     """
     stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
+    table = csv.writer(stream, lineterminator="\r\n")
     subgroups = images.subgroups
     logits = [_LOGIT + name for name in images.classes]
     table.writerow([*_HEAD, *logits, *_TAIL, *(_SUBGROUP + name for name in subgroups)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +16,11 @@ from auditor.models.preprocessing import MODES, candidates, choose, clearly_bett
 from auditor.models.subject import Subject, load
 from auditor.record import DataInfo, Duplicate, ModelInfo, Preprocessing, PreprocessingScore, Skipped
 from auditor.sidecar import Sidecar, read_sidecar
+from auditor.tracking import name_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from auditor.data.imageset import ImageSet
@@ -86,7 +88,7 @@ def prepare(model: Path, data: Path, settings: AuditSettings, progress: Progress
         ModelInfo(
             path=subject.inspection.path,
             sha256=subject.inspection.sha256,
-            name=Path(subject.inspection.path).stem if model.is_file() else subject.inspection.path,
+            name=name_of(model),
             format=subject.inspection.format,
             written_by=subject.inspection.written_by,
             loader=subject.network.loader,

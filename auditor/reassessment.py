@@ -25,8 +25,8 @@ from auditor.engine.examples import ExampleKeeper
 from auditor.engine.outcomes import Attacked, Diagnosis, Outcomes
 from auditor.engine.plan import Plan, choose, critical_pair
 from auditor.errors import BadInputError
-from auditor.judgement import verdict
-from auditor.metrics.classification import SATURATED, leads
+from auditor.judgement import Measured, verdict
+from auditor.metrics.classification import SATURATED, direction, leads
 from auditor.metrics.perceptibility import unmoved
 
 if TYPE_CHECKING:
@@ -102,9 +102,10 @@ def reassess(record: AuditRecord, predictions: Predictions, tool_version: str) -
         keeper.see(0, answers.clean, outcomes.attacked[keeper.cell], None)
         examples = keeper.examples
     config = record.audit.config
+    measured = Measured(clean, attacks, worst, checks, grouped=len(set(predictions.groups or ids)) < len(ids))
     again = record.model_copy(
         update={
-            "verdict": verdict(config.policy, clean, attacks, worst, checks, _day(record.audit.finished)),
+            "verdict": verdict(config.policy, measured, _day(record.audit.finished)),
             "data": record.data.model_copy(
                 update={
                     "images": len(ids),
@@ -113,7 +114,7 @@ def reassess(record: AuditRecord, predictions: Predictions, tool_version: str) -
                 }
             ),
             "headline_epsilon": plan.headline,
-            "critical": "->".join(config.critical) if config.critical else None,
+            "critical": direction(*config.critical) if config.critical else None,
             "clean": clean,
             "attacks": attacks,
             "worst_case": worst,

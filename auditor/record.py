@@ -463,7 +463,7 @@ class DataInfo(_Part):
     split: Literal["test folder", "manifest", "archive", "recorded split", "all images"]
     """How the test images were chosen."""
     manifest_sha256: str
-    """SHA-256 over id, class and SHA-256 of every test image."""
+    """SHA-256 over id, class, SHA-256, group and subgroups of every test image; `ImageSet.manifest_sha256` says how."""
     images: int
     """Number of test images."""
     per_class: dict[str, int]
@@ -472,7 +472,7 @@ class DataInfo(_Part):
     """Number of patients or lesions; null if the data do not say."""
     recorded: int | None
     """Test images of the split recorded at training; null if none is."""
-    left_out: int
+    left_out: int | None
     """Readable images of the folder outside the test set."""
     skipped: list[Skipped]
     """Files that could not be read."""

@@ -67,6 +67,27 @@ def cells(**more):
 CLEAN = [0, 0, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("missed", [[True, True, True, True, True, False], [True, False, False, False, False, False]])
+def test_where_attacks_left_images_out_there_is_no_worst_case(missed):
+    """The images that no attack met would count as withstanding."""
+    plan = Plan(choose(["noise", "square"]), (E1,), 4)
+    made = {("noise", E1): attacked(CLEAN), ("square", E1): attacked([1, 1, 1, 0, 0, 1], missed)}
+    assert assess_worst_case(outcomes(CLEAN, made), plan, CLASSES) == []
+    made["square", E1] = attacked([1, 1, 1, 0, 0, 1])
+    (worst,) = assess_worst_case(outcomes(CLEAN, made), plan, CLASSES)
+    assert (worst.accuracy.count, worst.attacks) == (1, ["noise", "square"])
+
+
+def test_noise_alone_makes_no_worst_case():
+    plan = Plan(choose(["noise", "fgsm"]), (E1,), 4)
+    made = {
+        ("noise", E1): attacked(CLEAN), ("fgsm", E1): attacked(CLEAN, failure="Error: it crashed"),
+        ("margin-remedy", E1): attacked(CLEAN, NOBODY),
+    }  # fmt: skip
+    assert assess_worst_case(outcomes(CLEAN, made), plan, CLASSES) == []
+    assert assess_subgroups(outcomes(CLEAN, made), plan, CLASSES, {"c": ["x"] * 6})[0].worst_case is None
+
+
 def test_the_worst_case_is_taken_image_by_image_and_never_falls():
     small, large = assess_worst_case(outcomes(CLEAN, cells()), PLAN, CLASSES)
     # Wrong from the start: one. Won at 1/255: one by FGSM, one by Square. At 2/255: one more by FGSM.

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from conftest import draw, draw_folder
 
-from auditor import AuditInterrupted, AuditSettings, BadInputError, audit, resume
+from auditor import AuditInterrupted, AuditSettings, BadInputError, audit, resume, verify
 from auditor.engine import run as engine
+from auditor.evidence import manifest
 
 SETTINGS = AuditSettings(epsilons=(1 / 255, 2 / 255), batch_size=4, preprocessing="unit", critical=("red", "blue"))
 
@@ -80,6 +81,23 @@ def test_an_interrupted_audit_goes_on_to_the_same_end(subject, unbroken, tmp_pat
     resume(tmp_path / "audit")
     assert len(computed) == 5 - batches
     same(tmp_path / "audit", unbroken)
+
+
+@pytest.mark.parametrize("moment", ["describe", "write_manifest"])
+def test_an_audit_that_is_stopped_after_its_attacks_is_not_finished(subject, unbroken, tmp_path, monkeypatch, moment):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, moment, stop)
+        with pytest.raises(AuditInterrupted, match="--resume"):
+            audit(*subject, tmp_path / "audit", SETTINGS)
+    assert (tmp_path / "audit" / "results.json").is_file()
+    computed = interrupt_after(monkeypatch, 99)
+    resume(tmp_path / "audit")
+    assert computed == []
+    same(tmp_path / "audit", unbroken)
+    assert not verify(tmp_path / "audit").findings
 
 
 def start(subject, folder):

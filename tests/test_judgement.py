@@ -2,21 +2,50 @@ from datetime import date
 
 import pytest
 
-from auditor.judgement import verdict
+from auditor.judgement import Measured, verdict
 from auditor.policy import Criterion, Policy, Waiver
+from auditor.record import Estimate
 
 TODAY = date(2026, 11, 23)
 
 
-def judge(record, *criteria, today=TODAY, checks=None, **policy):
+def judge(record, *criteria, today=TODAY, checks=None, worst=None, grouped=False, **policy):
     chosen = Policy(name="p", criteria=criteria, **policy) if criteria else None
-    return verdict(
-        chosen, record.clean, record.attacks, record.worst_case, record.checks if checks is None else checks, today
-    )
+    checks, worst = record.checks if checks is None else checks, record.worst_case if worst is None else worst
+    return verdict(chosen, Measured(record.clean, record.attacks, worst, checks, grouped), today)
 
 
 def criterion(figure="accuracy", attack="none", epsilon=None, name="c", **bound):
     return Criterion(name=name, figure=figure, attack=attack, epsilon=epsilon, **bound)
+
+
+def test_where_patients_are_known_robust_accuracy_is_judged_on_the_interval_that_draws_them(audited):
+    first = audited.record.worst_case[0]
+    wider = Estimate(value=first.accuracy.value, low=first.accuracy.low - 0.1, high=first.accuracy.high + 0.1)
+    worst = [first.model_copy(update={"clustered": wider})]
+    between = (wider.low + first.accuracy.low) / 2
+    robust = criterion("accuracy", "worst-case", first.epsilon, at_least=between)
+    assert judge(audited.record, robust).status == "PASS"
+    found = judge(audited.record, robust, worst=worst, grouped=True)
+    assert (found.status, found.criteria[0].note) == ("FAIL", "")
+    assert f"{wider.low:.4g}" in found.criteria[0].observed
+
+
+def test_an_interval_that_takes_the_images_of_a_patient_for_independent_is_told(audited):
+    clean = criterion(at_least=0)
+    assert judge(audited.record, clean).criteria[0].note == ""
+    assert "too narrow" in judge(audited.record, clean, grouped=True).criteria[0].note
+
+
+def test_figures_under_an_attack_that_left_its_budget_are_not_judged(audited):
+    broken = [c.model_copy(update={"status": "ERROR"}) if c.name == "budget" else c for c in audited.record.checks]
+    epsilon = audited.record.worst_case[0].epsilon
+    impossible = criterion("accuracy", "worst-case", epsilon, name="robust", at_least=1.5)
+    assert judge(audited.record, impossible).status == "FAIL"
+    found = judge(audited.record, impossible, criterion(at_least=0), checks=broken)
+    assert found.status == "INCONCLUSIVE"
+    assert [judged.status for judged in found.criteria] == ["NOT TESTED", "PASS"]
+    assert judge(audited.record, criterion(at_least=1.5), checks=broken).status == "FAIL"
 
 
 def test_without_criteria_there_is_no_verdict(audited):

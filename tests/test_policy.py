@@ -74,15 +74,35 @@ def test_what_an_audit_does_not_measure_is_refused_before_it_begins():
     def policy(**criterion):
         return Policy(name="p", criteria=(Criterion(name="c", at_least=0, **criterion),))
 
-    policy(figure="accuracy", epsilon=2 / 255).check_plan(["fgsm"], [2 / 255])
-    with pytest.raises(BadInputError, match="did you mean 'fgsm'"):
-        policy(figure="accuracy", attack="fgms", epsilon=2 / 255).check_plan(["fgsm"], [2 / 255])
-    with pytest.raises(BadInputError, match="not in the sweep of 2/255"):
-        policy(figure="accuracy", epsilon=3 / 255).check_plan(["fgsm"], [2 / 255])
+    measured = {"fgsm": (2 / 255,), "spatial": (None,), "carlini-l2": (None, 2 / 255)}
+    policy(figure="accuracy", epsilon=2 / 255).check_plan(measured, [2 / 255], {})
+    policy(figure="accuracy", attack="carlini-l2").check_plan(measured, [2 / 255], {})
+    for criterion, message in (
+        ({"attack": "fgms", "epsilon": 2 / 255}, "did you mean 'fgsm'"),
+        ({"epsilon": 3 / 255}, "worst-case at 3/255, but it is measured at 2/255"),
+        ({"attack": "fgsm"}, "fgsm without an epsilon, but it is measured at 2/255"),
+        ({"attack": "spatial", "epsilon": 2 / 255}, "spatial at 2/255, but it is measured without an epsilon"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            policy(figure="accuracy", **criterion).check_plan(measured, [2 / 255], {})
+    with pytest.raises(BadInputError, match="needs an attack in L-inf on every image"):
+        policy(figure="accuracy", epsilon=2 / 255).check_plan(measured, [], {})
     with pytest.raises(BadInputError, match="did you mean 'malignant'"):
         policy(figure="sensitivity.malignent", epsilon=2 / 255).check_classes(["benign", "malignant"])
     with pytest.raises(BadInputError, match="which the model does not know"):
         policy(figure="flips.benign->x", attack="fgsm", epsilon=2 / 255).check_classes(["benign", "malignant"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("deterministc", "did you mean 'deterministic'"), ("unbounded", "will not be made: it needs the attack pgd")],
+)
+def test_a_check_that_will_not_be_made_is_refused_before_it_begins(name, message):
+    criterion = Criterion(name="c", figure="accuracy", attack="none", at_least=0)
+    checks = {"deterministic": None, "unbounded": "it needs the attack pgd"}
+    Policy(name="p", criteria=(criterion,), required_checks=("deterministic",)).check_plan({}, [], checks)
+    with pytest.raises(BadInputError, match=message):
+        Policy(name="p", criteria=(criterion,), required_checks=(name,)).check_plan({}, [], checks)
 
 
 def test_dates_are_dates(tmp_path):

@@ -12,7 +12,9 @@ from auditor.errors import BadInputError
 from auditor.metrics.perceptibility import Distances
 from auditor.predictions import predictions_csv, read_predictions
 
-HOSTILE = ["=1+1/x.png", 'quote" and, comma.png', "new\nline.png", "-dash.png", "<b>.png", "'apostrophe.png"]
+HOSTILE = [
+    "=1+1/x.png", 'quote" and, comma.png', "new\nline.png", "old\rline.png", "-dash.png", "<b>.png", "'apostrophe.png",
+]  # fmt: skip
 
 
 def answers(n, seed, **more):
@@ -43,7 +45,7 @@ def test_a_table_runs_no_formula():
     rows = list(csv.DictReader(io.StringIO(table, newline="")))
     assert len(rows) == 2 * len(HOSTILE)
     assert not any(value[:1] in "=+@" for row in rows for value in (row["id"], row["label"], row["predicted"]) if value)
-    assert rows[3]["id"] == "'-dash.png"
+    assert rows[4]["id"] == "'-dash.png"
     clean, attacked = rows[0], rows[len(HOSTILE)]
     assert (clean["attack"], clean["linf"]) == ("", "")
     assert (attacked["attack"], float(attacked["epsilon"])) == ("fgsm", 0.01)
@@ -57,13 +59,20 @@ def test_an_image_that_was_not_attacked_and_an_attack_that_crashed_have_no_row()
     assert [row["attack"] for row in rows] == ["", "", ""]
 
 
-@given(seed=st.integers(0, 2**32), concerned=st.lists(st.booleans(), min_size=6, max_size=6).filter(any))
+@given(
+    seed=st.integers(0, 2**32),
+    concerned=st.lists(st.booleans(), min_size=len(HOSTILE), max_size=len(HOSTILE)).filter(any),
+)
 def test_a_table_reads_back_to_the_last_bit(seed, concerned, tmp_path_factory):
-    found = answers(6, seed, concerned=np.array(concerned))
+    found = answers(len(HOSTILE), seed, concerned=np.array(concerned))
     given = images(*HOSTILE, group="=p", subgroups=(("@site", "-1"),))
     path = written(tmp_path_factory.mktemp("table") / "predictions.csv", predictions_csv(given, found))
     read = read_predictions(path, given.classes)
-    assert (read.ids, read.groups, read.subgroups) == (tuple(HOSTILE), ("=p",) * 6, {"@site": ["-1"] * 6})
+    assert (read.ids, read.groups, read.subgroups) == (
+        tuple(HOSTILE),
+        ("=p",) * len(HOSTILE),
+        {"@site": ["-1"] * len(HOSTILE)},
+    )
     assert np.array_equal(read.answers.labels, found.labels)
     assert read.answers.clean.tobytes() == found.clean.tobytes()
     before, after = found.attacked["fgsm", 0.01], read.answers.attacked["fgsm", 0.01]

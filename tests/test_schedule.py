@@ -101,6 +101,23 @@ def test_a_new_version_is_audited_and_goes_on_where_it_was_stopped(place):
     assert " resumed " in (folder / "audit.log").read_text()
 
 
+def test_what_a_stopped_audit_does_not_remember_is_given_again(script, tmp_path):
+    options = ["--sign", "key.pem", "--eps", "1/255", "--fail-on-regression", "--config=c.toml", "--baseline", "b"]
+    assert script.again(options) == ["--sign", "key.pem", "--fail-on-regression", "--config=c.toml"]
+
+
+def test_an_audit_that_was_stopped_before_its_reports_is_not_done(script, tmp_path):
+    data, model = draw_folder(tmp_path / "data", 1), tmp_path / "m.keras"
+    model.write_bytes(b"weights")
+    ((_, folder),) = script.left(model, data, tmp_path / "audits", [])
+    (folder / "journal").mkdir(parents=True)
+    (folder / "journal" / "audit.json").write_text("{}")
+    (folder / "results.json").write_text("{}")
+    assert script.left(model, data, tmp_path / "audits", []) == [(model, folder)]
+    (folder / "journal" / "audit.json").unlink()
+    assert script.left(model, data, tmp_path / "audits", []) == []
+
+
 @pytest.fixture
 def script(monkeypatch):
     """The script as a module."""

@@ -22,6 +22,7 @@ class APGD(Attack):
     title = "Auto-PGD on the cross-entropy"
     reference = "Croce and Hein 2020, arXiv:2003.01690"
     suites: ClassVar[tuple[str, ...]] = ("standard", "full")
+    iterates = True
     steps: ClassVar[int] = 40
 
     @property

@@ -109,6 +109,8 @@ class Attack(ABC):
         minimal: whether it looks for the smallest perturbation: then it is run once, and at each epsilon its
             result counts where it is small enough.
         sweeps: whether epsilon bounds it at all.
+        iterates: whether it follows the gradient in many steps and keeps the first iterate on which the model errs, as
+            `pursue` makes it.
         follows: name of an attack whose results it starts from; None for none.
         learns: whether it has to learn from some images before it can attack any.
         subset: number of images it is run on, drawn at random once; None for all.
@@ -125,6 +127,7 @@ class Attack(ABC):
     pursues: ClassVar[bool] = True
     minimal: ClassVar[bool] = False
     sweeps: ClassVar[bool] = True
+    iterates: ClassVar[bool] = False
     follows: str | None = None
     learns: ClassVar[bool] = False
     subset: ClassVar[int | None] = None
@@ -134,6 +137,16 @@ class Attack(ABC):
     def single_step(self) -> bool:
         """Whether it takes one step along the gradient, from the image itself."""
         return self.knowledge == "white-box" and self.sweeps and not self.pursues and not self.learns
+
+    @property
+    def informed(self) -> bool:
+        """Whether it asks the model anything: random noise, the control, does not."""
+        return self.knowledge != "none"
+
+    @property
+    def meets_all(self) -> bool:
+        """Whether it is run on every image, whatever the size of the test set and the critical error."""
+        return self.subset is None and bool(self.concerns(np.zeros(1, dtype=np.int64), None).all())
 
     @property
     @abstractmethod

@@ -25,13 +25,14 @@ class JSMA(Attack):
     sweeps = False
     subset = 4
     steps: ClassVar[int] = 50
+    theta: ClassVar[float] = 1.0
 
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
         """Parameters of ART's `SaliencyMapMethod`."""
         return {
             "art_class": "SaliencyMapMethod",
-            "theta": 1.0,
+            "theta": self.theta,
             "values_changed_at_most": 2 * self.steps,
             "target": "the critical error, else the runner-up class",
         }
@@ -56,7 +57,7 @@ class JSMA(Attack):
                 targets[arena.labels[rows] == arena.critical[0]] = arena.critical[1]
             gamma = (2 * self.steps - 2) / arena.images[0].size
             attack = SaliencyMapMethod(
-                arena.estimator(), theta=1.0, gamma=min(gamma, 1.0), batch_size=len(rows), verbose=False
+                arena.estimator(), theta=self.theta, gamma=min(gamma, 1.0), batch_size=len(rows), verbose=False
             )
             aims = np.eye(arena.subject.outputs, dtype=np.float32)[targets]
             adversarial[rows] = attack.generate(arena.images[rows], aims)
@@ -74,7 +75,9 @@ class Spatial(Attack):
     sweeps = False
     subset = 16
     degrees: ClassVar[float] = 30.0
+    rotations: ClassVar[int] = 5
     percent: ClassVar[float] = 10.0
+    translations: ClassVar[int] = 3
 
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
@@ -82,9 +85,9 @@ class Spatial(Attack):
         return {
             "art_class": "SpatialTransformation",
             "max_rotation_degrees": self.degrees,
-            "num_rotations": 5,
+            "num_rotations": self.rotations,
             "max_translation_percent": self.percent,
-            "num_translations": 3,
+            "num_translations": self.translations,
             "grid": "searched for each image",
         }
 
@@ -104,9 +107,9 @@ class Spatial(Attack):
             attack = SpatialTransformation(
                 arena.estimator(),
                 max_translation=self.percent,
-                num_translations=3,
+                num_translations=self.translations,
                 max_rotation=self.degrees,
-                num_rotations=5,
+                num_rotations=self.rotations,
                 verbose=False,
             )
             adversarial[row] = attack.generate(arena.images[row : row + 1])[0]

@@ -25,6 +25,7 @@ class PGD(Attack):
     title = "Projected gradient descent"
     reference = "Madry et al. 2018, arXiv:1706.06083"
     suites: ClassVar[tuple[str, ...]] = ("standard", "full")
+    iterates = True
     steps: ClassVar[int] = 40
     restarts: ClassVar[int] = 5
     loss: ClassVar[Loss] = "cross-entropy"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+#: Parameters that are none of ART's.
+_WORDS = ("art_class", "labels", "start")
+
+
 class _Smallest(Attack):
     norm = "L2"
     minimal = True
@@ -24,8 +28,13 @@ class _Smallest(Attack):
 
     @property
     def parameters(self) -> Mapping[str, str | int | float | bool | None]:
-        """Parameters of ART's class."""
+        """Parameters of ART's class, and what else is to be said of it in words."""
         return self.given
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The parameters as ART's class takes them."""
+        return {name: value for name, value in self.given.items() if name not in _WORDS}
 
     def cost(self, epsilons: int) -> Cost:
         """It is run once for all values of epsilon."""
@@ -61,9 +70,7 @@ class DeepFool(_Smallest):
         """Run ART's `DeepFool`."""
         from art.attacks.evasion import DeepFool as ArtDeepFool
 
-        attack = ArtDeepFool(
-            arena.estimator(), max_iter=20, epsilon=0.02, nb_grads=3, batch_size=len(rows), verbose=False
-        )
+        attack = ArtDeepFool(arena.estimator(), batch_size=len(rows), verbose=False, **self.options)
         return attack.generate(arena.images[rows])
 
 
@@ -89,8 +96,7 @@ class CarliniL2(_Smallest):
         """Run ART's `CarliniL2Method`."""
         from art.attacks.evasion import CarliniL2Method
 
-        options = {name: value for name, value in self.given.items() if name not in ("art_class", "labels")}
-        attack = CarliniL2Method(arena.estimator(), batch_size=len(rows), verbose=False, **options)
+        attack = CarliniL2Method(arena.estimator(), batch_size=len(rows), verbose=False, **self.options)
         return attack.generate(arena.images[rows], arena.targets[rows])
 
 
@@ -135,9 +141,7 @@ class HopSkipJump(_Smallest):
         classes = arena.estimator().predict(starts, len(starts)).argmax(axis=1)
         own = arena.clean.argmax(axis=1)[rows]
         chosen = starts[[int(np.flatnonzero(classes != label)[0]) for label in own]]
-        attack = ArtHopSkipJump(
-            arena.estimator(), norm=2, max_iter=5, init_eval=20, max_eval=100, batch_size=64, verbose=False
-        )
+        attack = ArtHopSkipJump(arena.estimator(), batch_size=64, verbose=False, **self.options)
         return attack.generate(arena.images[rows], arena.targets[rows], x_adv_init=chosen.copy())
 
 

@@ -6,6 +6,6 @@ Pintor et al. 2022 (Indicators of attack failure, arXiv:2106.09947), and the gra
 without a source are ours.
 """
 
-from auditor.checks.gather import check_all
+from auditor.checks.gather import check_all, foreseen
 
-__all__ = ["check_all"]
+__all__ = ["check_all", "foreseen"]

@@ -1,4 +1,4 @@
-"""From the outcomes of an audit to its checks and its verdict."""
+"""From the outcomes of an audit to its checks."""
 
 from __future__ import annotations
 
@@ -52,13 +52,40 @@ def check_all(
         strength.unchanged(view.stuck(), ids),
     ]
     white_box = [attack for attack in plan.attacks if attack.knowledge == "white-box"]
-    checks.append(_noise(view, view.union(white_box)))
+    checks.append(_noise(view, white_box))
     checks += [strength.grows(attack.name, view.won(attack.name)) for attack in view.single_steps()]
     checks += [_unbounded(view, ids), _iterative(view, ids), _converged(view, ids)]
-    if iterating := [attack.name for attack in plan.attacks if attack.role == "attack" and "kept" in attack.parameters]:
-        checks.append(strength.best_iterate(iterating))
     checks += [_gradient_free(view, white_box, ids), _eight_bit(view)]
     return checks
+
+
+def foreseen(plan: Plan) -> dict[str, str | None]:
+    """Every check by name, and why it will not be made under a plan; None where it will."""
+    ran = {attack.name for attack in plan.attacks}
+
+    def needs(*names: str) -> str | None:
+        missing = [name for name in names if name not in ran]
+        return f"it needs the attack {' and '.join(missing)}" if missing else None
+
+    white_box = [attack for attack in plan.attacks if attack.knowledge == "white-box" and attack.role == "attack"]
+    guided = any(attack.norm == "L-inf" and attack.meets_all for attack in white_box)
+    chosen = [attack for attack in plan.attacks if attack.role == "attack"]
+    steps = [attack for attack in chosen if not attack.pursues and len(plan.budgets(attack)) > 1]
+    always = (
+        "completed", "deterministic", "class-order", "finite", "zero-gradient", "saturation", "budget", "unchanged",
+        *(f"grows: {attack.name}" for attack in steps),
+    )  # fmt: skip
+    bounded = any(plan.headline in plan.budgets(attack) for attack in chosen)
+    return {
+        **dict.fromkeys(always),
+        "noise-control": needs("noise") or (None if guided else "it needs a white-box attack in L-inf on every image"),
+        "unbounded": needs("pgd"),
+        "iterative": needs("fgsm", "pgd"),
+        "converged": needs("pgd"),
+        "gradient-free": needs("square")
+        or (None if any(map(_searches, plan.attacks)) else "it needs an attack of many steps, pgd for example"),
+        "eight-bit": None if bounded else "it needs an attack that epsilon bounds",
+    }
 
 
 class _View:
@@ -110,8 +137,10 @@ class _View:
         return found
 
 
-def _noise(view: _View, gradient: dict[float, NDArray[np.bool_]]) -> Check:
+def _noise(view: _View, white_box: Sequence[Attack]) -> Check:
     noise = view.union([attack for attack in view.plan.attacks if attack.name == "noise"])
+    # Noise was run on every image.
+    gradient = view.union([attack for attack in white_box if attack.meets_all])
     if not noise or not gradient:
         return skipped("noise-control", "Are the attacks stronger than random noise?", "more than noise", _NOT_RUN)
     return strength.noise_control(noise, gradient, view.outcomes.right)
@@ -158,8 +187,7 @@ def _converged(view: _View, ids: Sequence[str]) -> Check:
 def _gradient_free(view: _View, white_box: Sequence[Attack], ids: Sequence[str]) -> Check:
     free, won = view.won("square"), view.union(white_box)
     shared = sorted(set(free) & set(won))
-    # One step misses images that a search finds, whether gradients are masked or not.
-    if not shared or not any(attack.pursues and view.ran(attack.name) for attack in white_box if attack.sweeps):
+    if not shared or not any(_searches(attack) and view.ran(attack.name) for attack in white_box):
         return skipped(
             "gradient-free",
             "Does an attack that sees no gradient win what the others miss?",
@@ -172,6 +200,11 @@ def _gradient_free(view: _View, white_box: Sequence[Attack], ids: Sequence[str])
         {e: won[e][rows] for e in shared},
         [ids[i] for i in np.flatnonzero(rows).tolist()],
     )
+
+
+def _searches(attack: Attack) -> bool:
+    """Whether what it misses tells of its gradients: one step misses images whether they are masked or not."""
+    return attack.role == "attack" and attack.iterates and attack.meets_all
 
 
 def _eight_bit(view: _View) -> Check:

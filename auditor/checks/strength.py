@@ -204,19 +204,6 @@ def converged(more: NDArray[np.bool_], epsilon: float, ids: Sequence[str]) -> Ch
     )
 
 
-def best_iterate(names: Sequence[str]) -> Check:
-    """State that the best iterate was kept (Pintor et al. 2022): the attacks that iterate cannot do otherwise."""
-    return result(
-        "best-iterate",
-        "Was the best iterate kept, for each image and restart?",
-        "PASS",
-        f"held by construction for {', '.join(names)}",
-        "an image that was won stays won",
-        "The first iterate on which the model errs is kept, and the image is not moved any further; a later restart "
-        "is run on what is left.",
-    )
-
-
 def gradient_free(
     free: Mapping[float, NDArray[np.bool_]], won: Mapping[float, NDArray[np.bool_]], ids: Sequence[str]
 ) -> Check:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from auditor.cli.terminal import OPTIONS
 from auditor.cli.text import inert
 from auditor.comparison.versions import inherited
 from auditor.epsilon import exact_epsilon
@@ -19,8 +20,8 @@ from auditor.errors import BadInputError, nearest
 from auditor.record import FILE_NAME, read_record
 from auditor.settings import AuditSettings
 
-#: Settings of an audit that an option is called otherwise than.
-_FIELDS = {"eps": "epsilons", "attack": "attacks"}
+#: Settings of an audit by the options that are called otherwise.
+_FIELDS = {option: setting for setting, option in OPTIONS.items()}
 
 
 class ConfigurableCommand(click.Command):

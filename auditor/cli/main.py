@@ -14,6 +14,8 @@ from auditor.errors import AuditInterrupted, MedauditError
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
+#: As the shell has it for a program that SIGPIPE ends.
+BROKEN_PIPE = 141
 
 #: Module and short help of every command; a module is imported when its command is used.
 _COMMANDS = {
@@ -80,6 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
         # click puts an Abort of its own in the place of any interruption.
         cause = error.__cause__ if isinstance(error, click.Abort) else error
         code = _failed(str(cause) if isinstance(cause, AuditInterrupted) else "interrupted.", INTERRUPTED, state)
+    except SystemExit:
+        # click and rich end so when nobody reads on; 1 would say that a criterion failed.
+        code = BROKEN_PIPE
     except MedauditError as error:
         code = _failed(str(error), error.exit_code, state)
     except Exception as error:  # noqa: BLE001 - the last resort of the command line

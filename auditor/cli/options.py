@@ -10,6 +10,7 @@ import click
 
 from auditor import attacks
 from auditor.cli.terminal import settings_of
+from auditor.epsilon import read_epsilon
 from auditor.policy import read_policy
 from auditor.settings import AuditSettings, PreprocessingName
 
@@ -24,10 +25,9 @@ def parse_epsilons(context: click.Context, option: click.Parameter, text: str | 
         return None
     values = []
     for part in text.split(","):
-        numerator, slash, denominator = part.partition("/")
         try:
-            value = float(numerator) / (float(denominator) if slash else 1.0)
-        except (ValueError, ZeroDivisionError) as error:
+            value = read_epsilon(part)
+        except ValueError as error:
             raise click.BadParameter(f"{part.strip()!r} is not a number like 0.01 or 2/255.") from error
         if not 0 < value <= 1:
             raise click.BadParameter(

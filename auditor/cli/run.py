@@ -95,12 +95,14 @@ def command(
     if mlflow:
         check_server()
     if resume:
-        own = {"model", "data", "resume", "sign", "mlflow", "log_format"}
+        own = {"model", "data", "resume", "sign", "mlflow", "log_format", "fail_on_regression"}
         if extra := [name for name in given_options(context) if name not in own]:
             raise click.UsageError(f"--resume goes on with the options of the audit; leave out {', '.join(extra)}.")
         result = api.resume(resume, model, data, sign=sign, progress=progress)
     elif not (model and data):
         raise click.UsageError("MODEL and DATA are needed, or --resume AUDIT.")
+    elif fail_on_regression and not baseline:
+        raise click.UsageError("--fail-on-regression needs a version to compare with; name it with --baseline.")
     else:
         settings = audit_settings(inherited(read_record(baseline)) if baseline else {}, **options)
         if dry_run:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: Where the work is shown; standard output is left to results.
 messages = Console(stderr=True, highlight=False)
 
+#: Options by the settings that are called otherwise.
+OPTIONS = {"epsilons": "eps", "attacks": "attack"}
+
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 
@@ -146,7 +149,8 @@ def settings_of(kind: type[AnySettings], **values: Any) -> AnySettings:
         return kind(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        flag = "--" + str(first["loc"][0]).replace("_", "-").replace("epsilons", "eps")
+        name = str(first["loc"][0])
+        flag = "--" + OPTIONS.get(name, name).replace("_", "-")
         reason = first["msg"].removeprefix("Value error, ")
         raise click.UsageError(f"{flag}: {reason} (given: {first['input']}).") from error
 

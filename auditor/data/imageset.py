@@ -171,7 +171,11 @@ class ImageSet:
 
     @property
     def manifest_sha256(self) -> str:
-        """SHA-256 over id, class name, hash, group and subgroups of every image: equal sets have equal manifests."""
+        """SHA-256 over every image: equal sets have equal manifests.
+
+        For each in its order, a line of id, class name, SHA-256, group if it has one, and names and values of its
+        subgroups, joined by NUL.
+        """
         digest = hashlib.sha256()
         for image in self.images:
             more = [*([image.group] if image.group else []), *(part for pair in image.subgroups for part in pair)]
@@ -230,11 +234,11 @@ class Part:
     Attributes:
         images: of the part.
         stated: whether the file says which part they are; else they are all there is.
-        left_out: number of images of other parts.
+        left_out: number of images of other parts; None where they were not looked at.
         training: SHA-256 of every image of the training part; None if the file names none.
     """
 
     images: ImageSet
     stated: bool
-    left_out: int
+    left_out: int | None
     training: frozenset[str] | None

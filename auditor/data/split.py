@@ -40,7 +40,7 @@ class TestSet:
         overlap_with: where it is known from which the training images are: `recorded split`, or `training part` (of the
             data themselves); None if it is not known.
         recorded: how many test images were recorded at training; None if no split was.
-        left_out: readable images of the data that are not part of the test set.
+        left_out: readable images of the data that are not part of the test set; None where they were not looked at.
     """
 
     __test__ = False  # not a test case, whatever its name makes pytest think
@@ -50,7 +50,7 @@ class TestSet:
     overlap: tuple[str, ...] | None
     overlap_with: OverlapKind | None
     recorded: int | None
-    left_out: int
+    left_out: int | None
 
     @property
     def train_overlap(self) -> int | None:
@@ -168,7 +168,7 @@ def find_test_set(
                 "class folders in a folder named test."
             )
     overlap = _among(selected, {image.sha256 for image in split.train})
-    left_out = part.left_out + len(part.images) - len(selected)
+    left_out = None if part.left_out is None else part.left_out + len(part.images) - len(selected)
     return TestSet(selected, chosen, overlap, "recorded split", len(split.test), left_out)
 
 
@@ -187,7 +187,7 @@ def _part(
     known = (
         folder_hashes(train, root=data, follow_links=links, progress=progress) if test and train and not split else None
     )
-    return Part(images, bool(test), 0, known), "test folder" if test else "all images"
+    return Part(images, bool(test), None if test else 0, known), "test folder" if test else "all images"
 
 
 def _among(images: ImageSet, sha256: AbstractSet[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from auditor.attacks.pgd import Remedy
 from auditor.engine.cost import Cost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +58,18 @@ class Plan:
     def names(self) -> tuple[Cell, ...]:
         """The cells by name of the attack and epsilon."""
         return tuple((attack.name, epsilon) for attack, epsilon in self.cells)
+
+    @property
+    def measured(self) -> Mapping[str, tuple[float | None, ...]]:
+        """Values of epsilon of each attack that was chosen, by its name."""
+        return {attack.name: self.budgets(attack) for attack in self.attacks if attack.role == "attack"}
+
+    @property
+    def decided(self) -> tuple[float, ...]:
+        """Values of epsilon at which a worst case is measured: see `assess_worst_case`."""
+        chosen = [attack for attack in self.attacks if attack.role == "attack" and attack.norm == "L-inf"]
+        deciding = [attack for attack in chosen if attack.informed and attack.meets_all]
+        return tuple(epsilon for epsilon in self.epsilons if any(epsilon in self.budgets(a) for a in deciding))
 
     @property
     def headline(self) -> float:
@@ -110,13 +122,12 @@ def choose(names: Sequence[str]) -> tuple[Attack, ...]:
     if "pgd" in names:
         chosen += [EVERY["pgd-unbounded"], EVERY["pgd-longer"]]
     # The remedy stands in for the first attack along the gradient, in the same norm and on every image.
-    everyone = np.zeros(1, dtype=np.int64)
     followed = [
         attack.name
         for attack in chosen
         if (attack.knowledge, attack.norm, attack.sweeps, attack.minimal, attack.role)
         == ("white-box", "L-inf", True, False, "attack")
-        and attack.concerns(everyone, None).all()
+        and attack.meets_all
     ]
     if followed and "pgd-margin" not in names:
         chosen.append(Remedy(followed[0]))

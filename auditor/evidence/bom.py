@@ -124,8 +124,8 @@ def _data(record: AuditRecord) -> dict[str, Any]:
         "type": "data",
         "bom-ref": _DATA,
         "name": "test images",
-        "description": f"{record.data.images} images ({record.data.split}); the hash is over id, class and SHA-256 of "
-        "each, as manifest.json lists them",
+        "description": f"{record.data.images} images ({record.data.split}); the hash is over id, class, SHA-256, "
+        "group and subgroups of each",
         "hashes": [{"alg": "SHA-256", "content": record.data.manifest_sha256}],
         "data": [{"type": "dataset", "name": "test images", "contents": {"properties": counts}}],
     }

@@ -140,12 +140,12 @@ def _blur(planes: NDArray[Any], window: NDArray[np.float64]) -> NDArray[Any]:
     return np.concatenate([rows[..., place] @ matrix.T for place, matrix in strips(width)], axis=2)
 
 
-def summarise(found: Distances, right: NDArray[np.bool_]) -> Perceptibility:
+def summarise(found: Distances, due: NDArray[np.bool_]) -> Perceptibility:
     """Summarise distances, of at least one image.
 
     Args:
         found: of the images that the attack was run on.
-        right: which of them the model classified correctly as they were, of shape `(n,)`.
+        due: which of them the attack had to change, of shape `(n,)`.
     """
     changed = found.linf > 0
     return Perceptibility(
@@ -154,7 +154,7 @@ def summarise(found: Distances, right: NDArray[np.bool_]) -> Perceptibility:
         l2=_spread(found.l2[changed]) if changed.any() else None,
         psnr=_spread(found.psnr[changed]) if changed.any() else None,
         ssim=_spread(found.ssim[changed]) if changed.any() else None,
-        unchanged=int((right & ~changed).sum()),
+        unchanged=int((due & ~changed).sum()),
     )
 
 

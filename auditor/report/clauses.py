@@ -115,9 +115,9 @@ def _change(comparison: Comparison | None) -> Evidence:
 
 
 def _criteria(record: AuditRecord) -> Evidence:
-    if record.verdict.status in ("PASS", "FAIL"):
-        met = sum(item.status == "PASS" for item in record.verdict.criteria)
-        return Evidence(f"{record.verdict.status}: {met} of {len(record.verdict.criteria)} criteria met", "Verdict")
+    if judged := record.verdict.criteria:
+        met = sum(item.status == "PASS" for item in judged)
+        return Evidence(f"{record.verdict.status}: {met} of {len(judged)} criteria met", "Verdict")
     return Evidence(gap="no criteria were set before the audit")
 
 

@@ -136,7 +136,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     trainee = _Trainee(settings, len(train_set.classes), weights)
     history: list[Epoch] = []
-    best: tuple[float, list[Any]] | None = None
+    best: tuple[int, list[Any]] | None = None
     status, kept = "finished", settings.epochs
     with tempfile.TemporaryDirectory(prefix=".medaudit-", dir=output.parent) as scratch:
         batches = _Batches(trainee, train_set, test_set, settings, Path(scratch))
@@ -145,12 +145,12 @@ def train(
                 for number in range(1, settings.epochs + 1):
                     epoch = _epoch(trainee, batches, number, advance, settings.epochs)
                     history.append(epoch)
-                    if best is None or epoch.val_loss < history[int(best[0]) - 1].val_loss:
+                    if best is None or epoch.val_loss < history[best[0] - 1].val_loss:
                         best = (number, trainee.trained.get_weights())
         except KeyboardInterrupt:
             if best is None:
                 raise
-            status, kept = "interrupted", int(best[0])
+            status, kept = "interrupted", best[0]
             trainee.trained.set_weights(best[1])
         logits = _test_logits(trainee, batches)
         labels = test_set.labels

@@ -30,6 +30,9 @@ MODEL_FILES = {".h5", ".hdf5", ".keras"}
 #: Options that change neither what is audited nor how.
 PASSING = {"model", "data", "output", "resume", "dry-run", "log-format", "mlflow"}
 
+#: Options that a stopped audit does not remember, and whether a value follows.
+FORGOTTEN = {"--sign": True, "--config": True, "--mlflow": False, "--fail-on-regression": False}
+
 
 def main(arguments):
     """Audit what is left; returns the exit code."""
@@ -59,7 +62,7 @@ def left(models, data, audits, options):
         parts = shared + hash_of(model) + (hash_of(record) if record.is_file() else "")
         key = hashlib.sha256(parts.encode()).hexdigest()[:12]
         folder = audits / f"{model.stem}-{key}"
-        if (folder / "results.json").is_file():
+        if (folder / "results.json").is_file() and not unfinished(folder):
             print(f"{model}: audited in {folder}", file=sys.stderr)
         else:
             found.append((model, folder))
@@ -118,8 +121,8 @@ def hash_of(path):
 
 def audit(model, data, folder, options):
     """Begin an audit or go on with it; returns its exit code."""
-    if (folder / "journal" / "audit.json").is_file():
-        command = [*medaudit(), "run", "--resume", folder, "--", model, data]
+    if unfinished(folder):
+        command = [*medaudit(), "run", *again(options), "--resume", folder, "--", model, data]
     else:
         command = [*medaudit(), "run", *options, "-o", folder, "--", model, data]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as child:
@@ -127,6 +130,23 @@ def audit(model, data, folder, options):
         code = child.wait()
         running.remove(child)
     return code if code >= 0 else 128 - code
+
+
+def unfinished(folder):
+    """Whether an audit was begun there and stopped."""
+    return (folder / "journal" / "audit.json").is_file()
+
+
+def again(options):
+    """Those of the options that a stopped audit does not remember."""
+    found, words = [], iter(options)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in FORGOTTEN:
+            found.append(word)
+            if FORGOTTEN[name] and not equals:
+                found.append(next(words, ""))
+    return found
 
 
 def medaudit():

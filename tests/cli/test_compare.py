@@ -98,6 +98,15 @@ def test_another_baseline_is_refused_before_the_work(capsys, trained, audited, t
     assert "the seeds differ: 0 and 4" in " ".join(err.split())
 
 
+def test_a_folder_in_the_way_is_told_before_any_audit(capsys, trained, weaker, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("auditor.api.audit", None)
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "file").touch()
+    code, _, err = medaudit(capsys, "compare", trained.model, weaker.model, "--data", data, "-o", tmp_path / "busy")
+    assert code == 2
+    assert "is not empty" in " ".join(err.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -261,6 +261,8 @@ def test_bad_input_is_a_plain_error_and_leaves_nothing(capsys, trained, data, tm
         (["--critical", "red"], "TRUE:PREDICTED"),
         (["--critical", "red:green"], "does not name two of the classes"),
         (["--batch-size", "0"], "--batch-size"),
+        (["--attack", "fgsm", "--attack", "fgsm"], "--attack: a name is given twice"),
+        (["--fail-on-regression"], "name it with --baseline"),
         (["--preprocessing", "magic"], "there are unit, raw, tf, caffe, torch and"),
         (["--classes", "red"], "no class of the model: 'blue'"),
     ],
@@ -369,6 +371,25 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(capsys, trained, d
     assert re.search(r"Time about \d+ s on this machine", text)
     assert re.search(r"Memory about \d+\.\d GB", text)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("attack", [["--attack", "square"], ["--attack", "noise"]])
+def test_a_worst_case_that_no_attack_decides_is_refused_before_any_work(capsys, trained, data, tmp_path, attack):
+    policy = tmp_path / "p.toml"
+    policy.write_text('name = "p"\n[[criteria]]\nname = "c"\nfigure = "accuracy"\nepsilon = "2/255"\nat_least = 0\n')
+    code, _, err = medaudit(capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--policy", policy, *attack)
+    assert code == 2
+    assert "needs an attack in L-inf on every image" in " ".join(err.split())
+    assert not (tmp_path / "audit").exists()
+
+
+def test_a_reader_that_goes_away_is_no_failed_criterion():
+    command = [sys.executable, "-c", "from auditor.cli.main import main; main(['attacks'])"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        err = running.stderr.read()
+        assert running.wait(60) == 141
+    assert err == b""
 
 
 def test_resume_takes_no_other_options(capsys, tmp_path):

@@ -28,7 +28,6 @@ def test_measuring_compiles_first_and_asks_nothing_twice():
 
     classifier = Counting()
     found = measure(classifier, np.zeros((3, 4, 4, 3), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0]])
-    assert found.forward >= 0
     assert found.gradient >= 0
     assert classifier.calls == [("forward", 1), ("forward", 3), ("gradient", 1, (0, 1)), ("gradient", 3, (1, 0))]
 

@@ -37,6 +37,15 @@ def test_an_inconclusive_audit_is_no_evidence_without_a_gap(thorough):
     assert "inconclusive" in found(record)["OWASP", "ML01:2023"].gap
 
 
+def test_criteria_are_evidence_whatever_the_verdict(signed, audited):
+    assert signed.record.verdict.criteria
+    verdict = signed.record.verdict.model_copy(update={"status": "INCONCLUSIVE"})
+    inconclusive = signed.record.model_copy(update={"verdict": verdict})
+    texts = [evidence.text for evidence in found(inconclusive).values()]
+    assert "INCONCLUSIVE: 1 of 1 criteria met" in texts
+    assert "no criteria were set before the audit" in [evidence.gap for evidence in found(audited.record).values()]
+
+
 def test_the_report_prints_every_clause_and_links_what_it_names(thorough):
     page = thorough.reports.html.read_text()
     for clause in clause_map(thorough.record):
