@@ -110,11 +110,13 @@ def assess_worst_case(
         groups: patient or lesion of each image, if the data say so.
     """
     right, labels = outcomes.right, outcomes.labels
-    standing, results = right.copy(), []
+    standing, stored, results = right.copy(), right.copy(), []
     for epsilon in plan.epsilons:
         names = [attack.name for attack in _bounded(outcomes, plan, epsilon)]
         for name in names:
+            found = outcomes.attacked[name, epsilon]
             standing = standing & ~outcomes.wrong((name, epsilon))
+            stored = stored & ~(found.concerned & (found.rounded != labels))
         if names:
             results.append(
                 WorstCase(
@@ -128,6 +130,7 @@ def assess_worst_case(
                         if (labels == k).any()
                     },
                     accuracy_drop=paired_difference(right, standing),
+                    eight_bit=proportion_of(stored),
                     clustered=cluster_bootstrap(standing, groups, plan.seed) if groups else None,
                     attacks=names,
                 )

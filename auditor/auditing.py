@@ -42,8 +42,9 @@ from auditor.environment import describe, has_bfloat16, now
 from auditor.epsilon import exact_epsilon
 from auditor.errors import BadInputError
 from auditor.files import make_folder, write_text
-from auditor.judgement import Measured, verdict
+from auditor.judgement import CONTROLS, Measured, verdict
 from auditor.metrics.classification import direction
+from auditor.policy import WORST
 from auditor.predictions import FILE_NAME as PREDICTIONS
 from auditor.predictions import predictions_csv
 from auditor.preparation import Prepared, prepare
@@ -305,6 +306,12 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     # The cheapest errors first: loading a model takes a while.
     if settings.policy:
         check_policy(settings.policy, names, settings.epsilons)
+        made = foreseen(Plan(choose(names), settings.epsilons, batch_size=1))
+        if settings.policy.asks_of_attacks and all(made[name] for name in CONTROLS):
+            progress.say(
+                "No check will show that the attacks can win, so the verdict cannot be PASS: add --attack noise, or "
+                "choose a suite."
+            )
     check_data(data)
     with fetched(model) as file:
         prepared = prepare(file, data, settings, progress)
@@ -318,7 +325,7 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
         choose(names),
         settings.epsilons,
         settings.batch_size
-        or fitting_batch_size(subject.input_shape, subject.activations, psutil.virtual_memory().available),
+        or fitting_batch_size(subject.input_shape, subject.activations, psutil.virtual_memory().total),
         critical_pair(settings.critical, prepared.tests.images.classes),
         _coarse(subject, settings, names, progress),
         settings.seed,
@@ -329,6 +336,14 @@ def check_policy(policy: Policy, names: Sequence[str], epsilons: tuple[float, ..
     """Make sure that an audit with these attacks answers a policy. Raises `BadInputError` if it does not."""
     plan = Plan(choose(names), epsilons, batch_size=1)
     policy.check_plan(plan.measured, plan.decided, foreseen(plan))
+    for criterion in policy.criteria:
+        attack = ATTACKS.get(criterion.attack)
+        if criterion.figure == "eight_bit_accuracy" and attack and attack.pursues and attack.sweeps:
+            raise BadInputError(
+                f"The criterion {criterion.name!r} asks for the accuracy under {attack.name} after rounding to 8 bits, "
+                "but that attack stops at its first success, short of what survives rounding. Ask for it in the "
+                f"{WORST!r}."
+            )
 
 
 def _coarse(subject: Subject, settings: AuditSettings, names: Sequence[str], progress: Progress) -> bool:

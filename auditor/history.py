@@ -299,14 +299,16 @@ def _in_series(found: list[tuple[str, _Slim]], epsilon: float | None) -> tuple[l
 
 
 def _parameters(record: _Slim, names: Sequence[str], epsilon: float) -> str:
-    """Hash of what else than their names distinguishes the attacks of the worst case at an epsilon."""
+    """Hash of what else than their names distinguishes the attacks of the worst case at an epsilon: also the sweep."""
     chosen = [
         (attack.name, attack.parameters)
         for attack in record.attacks
         if attack.name in names and same_epsilon(attack.epsilon, epsilon)
     ]
     targeted = any(parameters.get("targeted") for _, parameters in chosen)
+    # What was won at a smaller epsilon counts at a larger one: another sweep up to there is another test.
+    sweep = [round(worst.epsilon, 9) for worst in record.worst_case if worst.epsilon < epsilon]
     content = json.dumps(
-        [sorted(chosen, key=lambda item: item[0]), record.critical if targeted else None], sort_keys=True
+        [sorted(chosen, key=lambda item: item[0]), record.critical if targeted else None, sweep], sort_keys=True
     )
     return hashlib.sha256(content.encode()).hexdigest()

@@ -41,11 +41,21 @@ class Measured:
         return any(check.name == "budget" and check.status == "ERROR" for check in self.checks)
 
 
+#: Checks that show that the attacks can win.
+CONTROLS = ("noise-control", "unbounded")
+
+
+def controlled(checks: Sequence[Check]) -> bool:
+    """Whether a check shows that the attacks can win, so that what they leave is more than their own failure."""
+    return any(check.name in CONTROLS and check.status == "PASS" for check in checks)
+
+
 def verdict(policy: Policy | None, measured: Measured, today: date) -> Verdict:
     """Judge an audit.
 
     A criterion that fails makes it FAIL: a figure under attack is an upper bound, which a better attack can only lower.
-    Else a check that fails, or a criterion or a required check that was not tested, makes it INCONCLUSIVE.
+    Else a check that fails, or a criterion or a required check that was not tested, makes it INCONCLUSIVE; so does a
+    criterion under attack where no check shows that the attacks can win.
 
     Args:
         policy: the criteria; None where none were set.
@@ -59,6 +69,11 @@ def verdict(policy: Policy | None, measured: Measured, today: date) -> Verdict:
     for name in policy.required_checks if policy else ():
         if name not in made:
             doubts.append(f"The check {name!r} is required and was not made.")
+    if policy and policy.asks_of_attacks and not controlled(measured.checks):
+        doubts.append(
+            "No check shows that the attacks can win at all: noise beside them does (--suite quick), or pgd (--suite "
+            "standard)."
+        )
     failed = [f"{item.name}: {item.observed}, asked {item.asked}." for item in judged if item.status == "FAIL"]
     if failed:
         return Verdict(status="FAIL", reasons=failed + doubts, criteria=judged)
@@ -118,10 +133,13 @@ def _figure(criterion: Criterion, measured: Measured) -> tuple[float, float, flo
         return (getattr(calibration, kind), *bounds) if bounds else None
     estimate: Estimate | None
     if kind == "eight_bit_accuracy":
-        estimate = getattr(result, "eight_bit").accuracy  # noqa: B009
+        stored = getattr(result, "eight_bit")  # noqa: B009
+        estimate = stored if criterion.attack == WORST else stored.accuracy
     elif _takes_groups(criterion):
-        # Where patients are known, the interval that draws them whole.
-        estimate = getattr(result, "clustered") or getattr(result, kind)  # noqa: B009
+        # Where patients are known, the wider of the two intervals: a bootstrap knows no spread near 0 and 1.
+        estimate, whole = getattr(result, kind), getattr(result, "clustered")  # noqa: B009
+        if whole:
+            return estimate.value, min(estimate.low, whole.low), max(estimate.high, whole.high)
     else:
         found = getattr(result, kind)
         estimate = found.get(key) if key else found

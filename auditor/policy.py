@@ -28,9 +28,11 @@ OF_A_CLASS = ("sensitivity", "specificity", "precision", "f1_score", "auroc")
 CLEAN, WORST = "none", "worst-case"
 
 #: What can be asked of the worst case, and of the images as they are.
-OF_WORST = ("accuracy", "success_rate", "accuracy_drop", "sensitivity")
+OF_WORST = ("accuracy", "success_rate", "accuracy_drop", "sensitivity", "eight_bit_accuracy")
 OF_CLEAN = ("accuracy", "ece", "brier", *OF_A_CLASS, "flips")
 
+#: Where figures lie that are no share.
+_RANGES = {"accuracy_drop": (-1.0, 1.0), "brier": (0.0, 2.0)}
 
 #: Fields of a policy that are no keys of its file.
 _OURS = ("file", "sha256")
@@ -75,6 +77,9 @@ class Criterion(_Part):
         allowed = {WORST: OF_WORST, CLEAN: OF_CLEAN}.get(self.attack, known)
         if kind not in allowed:
             raise ValueError(f"{kind!r} is not known of {self.attack!r}; of it are {', '.join(allowed)}")
+        low, high = _RANGES.get(kind, (0.0, 1.0))
+        if not low <= (self.at_least if self.at_least is not None else self.at_most or 0.0) <= high:
+            raise ValueError(f"{kind!r} lies between {low:g} and {high:g}")
         if self.attack == CLEAN and self.epsilon is not None:
             raise ValueError("the images as they are have no epsilon")
         if self.attack == WORST and self.epsilon is None:
@@ -131,6 +136,11 @@ class Policy(_Part):
                     f"{nearest(waiver.criterion, names)}"
                 )
         return self
+
+    @property
+    def asks_of_attacks(self) -> bool:
+        """Whether a criterion is put to a figure under attack."""
+        return any(criterion.attack != CLEAN for criterion in self.criteria)
 
     def check_plan(
         self, measured: Mapping[str, Sequence[float | None]], worst: Sequence[float], checks: Mapping[str, str | None]

@@ -229,6 +229,8 @@ class WorstCase(_Part):
     """By class: the share of its images that is called by its name under every attack."""
     accuracy_drop: Estimate
     """Clean accuracy less this one, paired by image."""
+    eight_bit: Proportion
+    """The same with every adversarial image rounded to 8 bits, as a file would store it."""
     clustered: Estimate | None
     """Accuracy with an interval that takes images of one group together; null where the data name no groups."""
     attacks: list[str]

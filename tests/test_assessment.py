@@ -78,6 +78,20 @@ def test_where_attacks_left_images_out_there_is_no_worst_case(missed):
     assert (worst.accuracy.count, worst.attacks) == (1, ["noise", "square"])
 
 
+def test_the_worst_case_after_rounding_is_of_what_files_would_hold():
+    """One image is lost to FGSM as made and given back by rounding; another is lost by rounding alone."""
+    plan = Plan(choose(["fgsm"]), (E1, E2), 4)
+    made = {
+        ("fgsm", E1): attacked([1, 0, 1, 1, 1, 1], rounded=[0, 0, 1, 0, 1, 1]),
+        ("fgsm", E2): attacked([1, 0, 1, 1, 1, 1], rounded=[0, 0, 1, 1, 1, 1]),
+        ("margin-remedy", E1): attacked(CLEAN, NOBODY), ("margin-remedy", E2): attacked(CLEAN, NOBODY),
+    }  # fmt: skip
+    found = assess_worst_case(outcomes(CLEAN, made), plan, CLASSES)
+    assert [worst.accuracy.count for worst in found] == [4, 4]
+    # What rounding won at the smaller epsilon is won.
+    assert [worst.eight_bit.count for worst in found] == [4, 4]
+
+
 def test_noise_alone_makes_no_worst_case():
     plan = Plan(choose(["noise", "fgsm"]), (E1,), 4)
     made = {
@@ -98,6 +112,7 @@ def test_the_worst_case_is_taken_image_by_image_and_never_falls():
     assert small.sensitivity["a"].count == 0
     assert large.sensitivity["b"].count == 2
     assert small.attacks == ["noise", "fgsm", "square"]
+    assert (small.eight_bit.count, large.eight_bit.count) == (3, 2)
     assert small.accuracy_drop.value == pytest.approx(2 / 6)
     assert small.clustered is None
 

@@ -10,6 +10,7 @@ from auditor.checks import model, strength
 from auditor.checks.result import skipped
 from auditor.epsilon import epsilon_words
 from auditor.metrics.classification import leads
+from auditor.metrics.intervals import paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from auditor.engine.plan import Plan
     from auditor.record import Check
 
-_NOT_RUN = "What it compares was not run; --suite standard runs it."
+_NOT_RUN = "What it compares was not run or crashed; --suite standard runs it."
 
 
 def check_all(
@@ -52,7 +53,7 @@ def check_all(
         strength.unchanged(view.stuck(), ids),
     ]
     white_box = [attack for attack in plan.attacks if attack.knowledge == "white-box"]
-    checks.append(_noise(view, white_box))
+    checks += [_harmful(view, white_box), _noise(view, white_box)]
     checks += [strength.grows(attack.name, view.won(attack.name)) for attack in view.single_steps()]
     checks += [_unbounded(view, ids), _iterative(view, ids), _converged(view, ids)]
     checks += [_gradient_free(view, white_box, ids), _eight_bit(view)]
@@ -78,6 +79,7 @@ def foreseen(plan: Plan) -> dict[str, str | None]:
     bounded = any(plan.headline in plan.budgets(attack) for attack in chosen)
     return {
         **dict.fromkeys(always),
+        "harmful": None if white_box else "it needs an attack along the gradient",
         "noise-control": needs("noise") or (None if guided else "it needs a white-box attack in L-inf on every image"),
         "unbounded": needs("pgd"),
         "iterative": needs("fgsm", "pgd"),
@@ -135,6 +137,19 @@ class _View:
                     attacked = self.done[attack.name, e]
                     found |= attacked.concerned & self.outcomes.right & (attacked.distances.linf == 0)
         return found
+
+
+def _harmful(view: _View, white_box: Sequence[Attack]) -> Check:
+    outcomes, changes = view.outcomes, {}
+    for (name, epsilon), found in view.done.items():
+        rows = found.concerned
+        if rows.any() and any(attack.name == name and attack.role == "attack" for attack in white_box):
+            after = found.predicted[rows] == outcomes.labels[rows]
+            changes[f"{name} at {epsilon_words(epsilon)}"] = paired_difference(outcomes.right[rows], after)
+    if not changes:
+        threshold = "no rise beyond the 95% interval of the paired difference"
+        return skipped("harmful", "Do the attacks along the gradient lower the accuracy?", threshold, _NOT_RUN)
+    return strength.harmful(changes)
 
 
 def _noise(view: _View, white_box: Sequence[Attack]) -> Check:
@@ -213,7 +228,7 @@ def _eight_bit(view: _View) -> Check:
     for attack in view.plan.attacks:
         found = view.done.get((attack.name, headline))
         if attack.role == "attack" and found is not None and found.concerned.any():
-            wrong = found.concerned & (found.predicted != labels)
+            wrong = found.concerned & view.outcomes.right & (found.predicted != labels)
             undone[attack.name] = int((wrong & (found.rounded == labels)).sum()), int(wrong.sum())
     if not undone:
         return skipped("eight-bit", "Do the adversarial images survive being stored as files?", "all", _NOT_RUN)

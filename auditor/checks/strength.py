@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from auditor.record import Check
+    from auditor.record import Check, Estimate
 
 #: Points of accuracy that the gradient-free attack may be better by (Carlini et al. 2019; Croce and Hein 2020).
 MASKED = 0.002
@@ -89,15 +89,41 @@ def noise_control(
         e for e, (by_noise, by_attack) in counts.items() if by_noise > NOTICEABLE * of and by_attack <= by_noise < of
     ]
     worst = max(counts, key=lambda e: counts[e][0] - counts[e][1])
+    by_noise, by_attack = counts[max(counts)]
+    idle = by_attack <= by_noise < of
+    reason = "They are."
+    if weak:
+        reason = f"At {', '.join(map(epsilon_words, weak))} noise is as strong as the attacks: they do not work."
+    elif idle:
+        reason = "Neither wins much, so this tells nothing: the model may be robust, or the attacks may not work."
     return result(
         "noise-control",
         "Are the attacks stronger than random noise?",
-        "FAIL" if weak else "PASS",
+        "FAIL" if weak else "WARN" if idle else "PASS",
         f"at {epsilon_words(worst)} noise wins {counts[worst][0]} and the attacks {counts[worst][1]} of {of} images",
-        f"more than noise, wherever noise wins over {NOTICEABLE:.0%}",
-        f"At {', '.join(map(epsilon_words, weak))} noise is as strong as the attacks: they do not work."
-        if weak
-        else "They are.",
+        f"more than noise at the largest epsilon, and wherever noise wins over {NOTICEABLE:.0%}",
+        reason,
+    )
+
+
+def harmful(changes: Mapping[str, Estimate]) -> Check:
+    """Check that no attack along the gradient makes the model better: then its gradient points the wrong way.
+
+    Args:
+        changes: by attack and epsilon in words, accuracy without the attack less accuracy under it, at least one.
+    """
+    helped = {name: drop for name, drop in changes.items() if drop.high < 0}
+    most = min(changes, key=lambda name: changes[name].value)
+    return result(
+        "harmful",
+        "Do the attacks along the gradient lower the accuracy?",
+        "FAIL" if helped else "PASS",
+        f"the least under {most}: by {changes[most].value * 100:.1f} points "
+        f"[{changes[most].low * 100:.1f}, {changes[most].high * 100:.1f}]",
+        "no rise beyond the 95% interval of the paired difference",
+        f"Not {', '.join(helped)}: the gradient points the wrong way, and the attacks that follow it are broken."
+        if helped
+        else "None of them raises it.",
     )
 
 
@@ -233,10 +259,10 @@ def gradient_free(
 
 
 def eight_bit(undone: Mapping[str, tuple[int, int]], epsilon: float) -> Check:
-    """Tell how many wrong answers rounding to 8 bits undoes.
+    """Tell how many images that attacks win rounding to 8 bits gives back.
 
     Args:
-        undone: by attack, wrong answers that rounding undoes, and wrong answers.
+        undone: by attack, images won that rounding gives back, and images won.
         epsilon: at which they were.
     """
     lost = {name: found for name, found in undone.items() if found[0]}
@@ -245,11 +271,12 @@ def eight_bit(undone: Mapping[str, tuple[int, int]], epsilon: float) -> Check:
         "eight-bit",
         "Do the adversarial images survive being stored as files?",
         "WARN" if lost else "PASS",
-        f"at {epsilon_words(epsilon)} rounding to 8 bits undoes "
-        + "".join(f"{count} of {of} wrong answers of {name}, " for name, (count, of) in lost.items())
+        f"at {epsilon_words(epsilon)} rounding to 8 bits gives back "
+        + "".join(f"{count} of {of} images won by {name}, " for name, (count, of) in lost.items())
         + f"none of {others} of {'the other attacks' if lost else 'any attack'}",
         "none",
-        "A perturbation that dies in rounding is no threat to stored files; both accuracies are given."
+        "A perturbation that dies in rounding is no threat to stored files; both accuracies are given. An attack that "
+        "stops at its first success stops short of what survives: the worst case after rounding takes all of them."
         if lost
         else "They do.",
     )

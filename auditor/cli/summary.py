@@ -88,6 +88,8 @@ def _print_verdict(record: AuditRecord, console: Console) -> None:
         )
     if record.verdict.status == "INCONCLUSIVE":
         console.print("INCONCLUSIVE: the figures above may be too good.", style="bold")
+        for reason in record.verdict.reasons:
+            console.print(printable(f"  {reason}"))
     elif record.verdict.status != "NONE":
         console.print(record.verdict.status, style="bold")
 

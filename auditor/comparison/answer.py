@@ -11,30 +11,30 @@ from auditor.report.words import interval, percent, points, probability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.comparison.record import Difference, Outcome
+    from auditor.comparison.record import Difference, Outcome, Version
 
 
-def answer(
-    differences: Sequence[Difference], first: str, later: str, doubts_first: Sequence[str], doubts_later: Sequence[str]
-) -> tuple[Outcome, list[str]]:
+def answer(differences: Sequence[Difference], baseline: Version, version: Version) -> tuple[Outcome, list[str]]:
     """Draw the answer from the primary figures.
 
     A figure under attack is an upper bound, which a better attack can only lower. So a fall from the baseline shows
-    nothing where the attacks on it may have failed, nor does a rise to the later version where those on that one may.
+    nothing where the attacks on it may have failed, nor does a rise to the later version where those on that one may,
+    or where no check shows that they can win.
 
     Args:
         differences: every figure; those marked primary decide.
-        first: letter of the baseline.
-        later: letter of the later version.
-        doubts_first: checks of the attacks that failed in the audit of the baseline.
-        doubts_later: the same of the later version.
+        baseline: the first version.
+        version: the later one.
 
     Returns:
         The outcome, and sentences, the most important first.
     """
+    first, later, doubts_first, doubts_later = baseline.label, version.label, baseline.doubts, version.doubts
     primary = [difference for difference in differences if difference.primary]
     worse = [d for d in primary if d.outcome == "worse" and (d.attack == CLEAN or not doubts_first)]
-    better = [d for d in primary if d.outcome == "better" and (d.attack == CLEAN or not doubts_later)]
+    better = [
+        d for d in primary if d.outcome == "better" and (d.attack == CLEAN or (version.controlled and not doubts_later))
+    ]
     shown = sum(d.outcome != "no difference shown" for d in primary)
     outcome: Outcome
     if worse:
@@ -44,7 +44,7 @@ def answer(
         )
     elif better and shown == len(better) and not doubts_later:
         outcome, lead = "improved", f"Version {later} improved on {first}."
-    elif doubts_first or doubts_later:
+    elif doubts_first or doubts_later or shown > len(better):
         outcome = "inconclusive"
         lead = f"Whether version {later} is more or less robust than {first} cannot be told."
     else:
@@ -56,6 +56,11 @@ def answer(
                 f"The attacks on {label} may have failed ({len(doubts)} of their checks did): what it is measured to "
                 "withstand may be too much."
             )
+    if not version.controlled and any(d.outcome == "better" and d.attack != CLEAN for d in primary):
+        sentences.append(
+            f"No check shows that the attacks on {later} can win: what it withstands more of may be an attack that "
+            "failed. Run noise beside them (--suite quick), or pgd (--suite standard)."
+        )
     if outcome == "no difference shown":
         sentences += _excluded(primary)
     return outcome, sentences

@@ -21,6 +21,7 @@ from auditor.comparison.record import (
     Version,
 )
 from auditor.comparison.versions import check_comparable
+from auditor.judgement import controlled
 from auditor.metrics.classification import calibration, calibration_change, confidences
 from auditor.metrics.intervals import paired_difference, proportion_of
 from auditor.metrics.paired import holm, mcnemar
@@ -109,6 +110,10 @@ class _Side:
         return [check.title for check in self.audit.record.checks if check.status in ("FAIL", "ERROR")]
 
     @property
+    def controlled(self) -> bool:
+        return controlled(self.audit.record.checks)
+
+    @property
     def version(self) -> Version:
         record = self.audit.record
         return Version(
@@ -118,6 +123,7 @@ class _Side:
             model_sha256=record.model.sha256,
             preprocessing=record.model.preprocessing.words,
             verdict=record.verdict,
+            controlled=self.controlled,
             doubts=self.doubts,
             clean=record.clean.accuracy,
             worst_case=[Point(epsilon=worst.epsilon, accuracy=worst.accuracy) for worst in record.worst_case],
@@ -138,7 +144,7 @@ class _Side:
 
 
 def _pair(first: _Side, later: _Side, differences: list[Difference]) -> Pair:
-    outcome, sentences = answer(differences, first.label, later.label, first.doubts, later.doubts)
+    outcome, sentences = answer(differences, first.version, later.version)
     return Pair(
         label=later.label,
         outcome=outcome,

@@ -51,6 +51,8 @@ class Version(_Part):
     """What it expects of its input."""
     verdict: Verdict
     """Of its audit."""
+    controlled: bool
+    """Whether a check shows that its attacks can win."""
     doubts: list[str]
     """Titles of the checks of its attacks that failed: its figures under attack may be too good."""
     clean: Proportion

@@ -44,7 +44,8 @@ class Repetition:
             f"measured on {len(self.alone)} images: repeating a batch {PASSES} times changes logits by at most "
             f"{repeated:.2g}; asking the images one at a time changes them by at most {batched:.2g} and "
             f"{labels} predicted {'class' if labels == 1 else 'classes'}. Another processor or another version of a "
-            "package has an effect of the same kind, which cannot be measured on one machine"
+            "package has an effect of the same kind, which cannot be measured on one machine. Attacks that draw at "
+            "random draw batch by batch: with batches of another size they draw others"
         )
 
 

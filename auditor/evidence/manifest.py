@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from auditor.engine.journal import FOLDER as JOURNAL
 from auditor.errors import BadInputError
 from auditor.files import read_json, sha256_file, write_text
 from auditor.record import Environment
@@ -150,7 +151,12 @@ def describe(folder: Path, record: AuditRecord, images: ImageSet) -> Manifest:
         configuration_sha256=canonical_sha256(record.audit.config.model_dump(mode="json")),
         policy=Named(name=policy.file, sha256=policy.sha256) if policy and policy.sha256 else None,
         environment=record.environment,
-        files=tuple(HashedFile(path=path, sha256=sha256_file(folder / path)) for path in files_of(folder)),
+        files=tuple(
+            HashedFile(path=path, sha256=sha256_file(folder / path))
+            for path in files_of(folder)
+            # It is removed once the audit is done.
+            if not path.startswith(f"{JOURNAL}/")
+        ),
     )
 
 

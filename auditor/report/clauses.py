@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from auditor.epsilon import epsilon_words
-from auditor.report.words import arrow, counted, figure, headline_attack, headline_worst, several
+from auditor.report.words import arrow, counted, counted_attacks, figure, headline_attack, headline_worst, several
 
 if TYPE_CHECKING:
     from auditor.comparison.record import Comparison
@@ -52,7 +52,7 @@ def clause_map(record: AuditRecord, comparison: Comparison | None = None) -> lis
     """Set the figures of a record, and of its comparison with a baseline, against the clauses they serve."""
     robust, clean = _robust(record), Evidence(figure(record.clean.accuracy), "Performance without an attack")
     white, black = _attacks(record, "NISTAML.022", "white-box"), _attacks(record, "NISTAML.025", "black-box")
-    change = _change(comparison)
+    change, alone = _change(comparison), Evidence(gap="one audit shows no trend")
     limits = Evidence("stated", "Limits", "" if record.subgroups else "no subgroups are named in the data")
     data = Evidence(
         f"{record.data.images} images, manifest {record.data.manifest_sha256[:12]}…",
@@ -76,7 +76,7 @@ def clause_map(record: AuditRecord, comparison: Comparison | None = None) -> lis
         (fda, "AI-enabled device software functions (draft 2025)", "performance and its limits", clean),
         (fda, "PCCP (2025)", "comparison of a modified version", change),
         (rmf, "MEASURE 2.1, 2.3, 2.5", "test sets, metrics and performance are documented", clean),
-        (rmf, "MEASURE 2.6, 3.1", "safety, and tracking over time", Evidence(gap="one audit shows no trend")),
+        (rmf, "MEASURE 2.6, 3.1", "safety, and tracking over time", change if comparison else alone),
         (rmf, "MEASURE 2.7", "security and resilience are evaluated", robust),
         (rmf, "MEASURE 2.13", "the measurement itself is evaluated", _checks(record)),
         (nist, "NISTAML.022", "evasion, white-box", white),
@@ -99,7 +99,7 @@ def _robust(record: AuditRecord) -> Evidence:
     worst, attack, section = headline_worst(record), headline_attack(record), "Performance under attack"
     gap = "inconclusive: the checks of the attack failed" if record.verdict.status == "INCONCLUSIVE" else ""
     if worst and several(record):
-        words = f"worst of {len(worst.attacks)} attacks at {epsilon_words(worst.epsilon)}"
+        words = f"worst of {counted_attacks(record, worst)} at {epsilon_words(worst.epsilon)}"
         return Evidence(f"{words}: {figure(worst.accuracy)}", section, gap)
     if attack:
         return Evidence(f"{attack.name} at {epsilon_words(attack.epsilon)}: {figure(attack.accuracy)}", section, gap)
@@ -150,9 +150,15 @@ def _checks(record: AuditRecord) -> Evidence:
 
 
 def _direction(record: AuditRecord) -> Evidence:
-    attack = headline_attack(record)
-    if not attack or not attack.flips:
+    """The worst that an attack did in the critical direction, else in any, at the headline epsilon or at none."""
+    wrong = [
+        (attack.flips[name], name, attack.name)
+        for attack in record.attacks
+        if attack.epsilon in (record.headline_epsilon, None)
+        for name in attack.flips
+        if name == record.critical or record.critical not in attack.flips
+    ]
+    if not wrong:
         return Evidence(gap="no attack ran to its end")
-    flips = attack.flips
-    name = record.critical if record.critical in flips else max(flips, key=lambda key: flips[key].count)
-    return Evidence(f"{arrow(name)}: {counted(flips[name])} under {attack.name}", "Direction of the errors")
+    flips, name, attack = max(wrong, key=lambda found: found[0].value)
+    return Evidence(f"{arrow(name)}: {counted(flips)} under {attack}", "Direction of the errors")

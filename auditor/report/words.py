@@ -104,6 +104,14 @@ def headline_worst(record: AuditRecord) -> WorstCase | None:
     return next((worst for worst in record.worst_case if worst.epsilon == record.headline_epsilon), None)
 
 
+def counted_attacks(record: AuditRecord, worst: WorstCase) -> str:
+    """How many attacks a worst case is over, in words: noise is a control and counts as none."""
+    controls = {attack.name for attack in record.attacks if attack.knowledge == "none"}
+    attacks = [name for name in worst.attacks if name not in controls]
+    words = f"{len(attacks)} {'attack' if len(attacks) == 1 else 'attacks'}"
+    return words if len(attacks) == len(worst.attacks) else f"{words} and noise"
+
+
 def several(record: AuditRecord) -> bool:
     """Tell whether the worst case is over more than one attack."""
     return any(len(worst.attacks) > 1 for worst in record.worst_case)
@@ -134,8 +142,9 @@ def headline(record: AuditRecord) -> list[str]:
         lost = worst.images - worst.accuracy.count
         sentences.append(
             f"When no value of an image may change by more than {epsilon_255(worst.epsilon)} of 255 steps (epsilon "
-            f"{epsilon_words(worst.epsilon)}), the worst on each image of up to {len(worst.attacks)} attacks leaves "
-            f"{percent(worst.accuracy.value)} correct: {lost:,} of {worst.images:,} images are classified wrongly."
+            f"{epsilon_words(worst.epsilon)}), the worst on each image of up to {counted_attacks(record, worst)} "
+            f"leaves {percent(worst.accuracy.value)} correct: {lost:,} of {worst.images:,} images are classified "
+            "wrongly."
         )
         sentences += _worst_direction(record, worst)
     else:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.checks import strength
+from auditor.metrics.intervals import paired_difference
 
 IDS = [str(i) for i in range(100)]
 E1, E2, E4 = 1 / 255, 2 / 255, 4 / 255
@@ -36,15 +37,28 @@ def test_an_unchanged_image_is_named():
         (5, 50, "PASS"),
         (50, 50, "FAIL"),
         (60, 50, "FAIL"),
-        # Nothing is won by either, or everything by both: neither tells of a failed attack.
-        (0, 0, "PASS"),
-        (1, 0, "PASS"),
+        # Where neither wins anything nothing is known of the attacks.
+        (0, 0, "WARN"),
+        (1, 0, "WARN"),
         (100, 100, "PASS"),
         (2, 2, "FAIL"),
     ],
 )
 def test_an_attack_beats_noise(noise, attack, status):
     assert strength.noise_control({E1: first(noise)}, {E1: first(attack)}, ALL).status == status
+
+
+def test_attacks_that_make_a_model_better_are_broken():
+    def drop(before, after):
+        return paired_difference(first(before), first(after))
+
+    assert strength.harmful({"fgsm at 1/255": drop(80, 30), "pgd at 1/255": drop(80, 80)}).status == "PASS"
+    # One image more is chance.
+    assert strength.harmful({"fgsm at 1/255": drop(80, 81)}).status == "PASS"
+    found = strength.harmful({"fgsm at 1/255": drop(80, 100), "pgd at 1/255": drop(80, 30)})
+    assert found.status == "FAIL"
+    assert "Not fgsm at 1/255:" in found.reason
+    assert "by -20.0 points" in found.figure
 
 
 def test_noise_is_compared_at_every_epsilon():
@@ -109,7 +123,7 @@ def test_rounding_and_crashes():
     assert strength.eight_bit({"fgsm": (0, 10)}, E1).status == "PASS"
     found = strength.eight_bit({"fgsm": (0, 10), "pgd": (4, 12)}, E1)
     assert found.status == "WARN"
-    assert "4 of 12 wrong answers of pgd" in found.figure
+    assert "4 of 12 images won by pgd" in found.figure
     assert strength.completed([]).status == "PASS"
     found = strength.completed([("pgd at 1/255", "ValueError: no")])
     assert found.status == "ERROR"

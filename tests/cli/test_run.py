@@ -383,6 +383,33 @@ def test_a_worst_case_that_no_attack_decides_is_refused_before_any_work(capsys, 
     assert not (tmp_path / "audit").exists()
 
 
+def test_what_rounding_leaves_of_an_attack_that_stops_early_cannot_be_asked_for(capsys, trained, data, tmp_path):
+    policy = tmp_path / "p.toml"
+    criterion = '[[criteria]]\nname = "c"\nfigure = "eight_bit_accuracy"\nepsilon = "2/255"\nat_least = 0\n'
+    policy.write_text(f'name = "p"\n{criterion}attack = "pgd"\n')
+    code, _, err = medaudit(
+        capsys, "run", trained.model, data, "-o", tmp_path / "audit", "--policy", policy, "--suite", "standard"
+    )
+    assert code == 2
+    assert "stops at its first success" in " ".join(err.split())
+    assert not (tmp_path / "audit").exists()
+
+
+def test_a_policy_that_cannot_be_met_for_want_of_a_control_is_told_before_the_work(capsys, trained, data, tmp_path):
+    policy = tmp_path / "p.toml"
+    policy.write_text('name = "p"\n[[criteria]]\nname = "c"\nfigure = "accuracy"\nepsilon = "2/255"\nat_least = 0\n')
+    common = ("run", trained.model, data, "--policy", policy, "--eps", "2/255", "--preprocessing", "unit")
+    code, out, err = medaudit(capsys, *common, "-o", tmp_path / "fgsm")
+    assert code == 3, err
+    assert "the verdict cannot be PASS: add --attack noise" in " ".join(err.split())
+    assert "No check shows that the attacks can win at all" in " ".join(out.split())
+    page = " ".join((tmp_path / "fgsm" / "report.html").read_text().split())
+    assert page.count("No check shows that the attacks can win at all") == 2
+    code, _, err = medaudit(capsys, *common, "-o", tmp_path / "quick", "--suite", "quick")
+    assert code == 0, err
+    assert "cannot be PASS" not in err
+
+
 def test_a_reader_that_goes_away_is_no_failed_criterion():
     command = [sys.executable, "-c", "from auditor.cli.main import main; main(['attacks'])"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
