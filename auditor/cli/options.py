@@ -77,7 +77,7 @@ _OPTIONS = (
         "--precision",
         type=click.Choice(["float32", "mixed"]),
         help="Gradients of iterative attacks: float32, or bfloat16 first and float32 for what survives (mixed). "
-        "Figures are always the float32 model's.  [default: mixed where the processor has bfloat16]",
+        "Figures are always the float32 model's.  [default: mixed with AMX or a GPU]",
     ),
     click.option("--seed", type=int, metavar="N", help="Of every random choice.  [default: 0]"),
     click.option(
