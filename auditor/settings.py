@@ -85,7 +85,7 @@ class AuditSettings(_Settings):
     """The clinically worst error: true class, predicted class."""
     precision: Literal["float32", "mixed"] | None = None
     """Number format of the gradients of iterative attacks: `mixed` is bfloat16 first and float32 for what survives;
-    None for `mixed` where the processor computes in bfloat16. Every figure is the float32 model's."""
+    None for `mixed` with AMX or a GPU. Every figure is the float32 model's."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of every random choice."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
