@@ -82,9 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
         # click puts an Abort of its own in the place of any interruption.
         cause = error.__cause__ if isinstance(error, click.Abort) else error
         code = _failed(str(cause) if isinstance(cause, AuditInterrupted) else "interrupted.", INTERRUPTED, state)
-    except SystemExit:
-        # click and rich end so when nobody reads on; 1 would say that a criterion failed.
-        code = BROKEN_PIPE
+    except SystemExit as error:
+        # click and rich end with 1 when nobody reads on, which would say that a criterion failed.
+        code = BROKEN_PIPE if error.code == 1 else error.code
     except MedauditError as error:
         code = _failed(str(error), error.exit_code, state)
     except Exception as error:  # noqa: BLE001 - the last resort of the command line

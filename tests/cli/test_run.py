@@ -419,6 +419,12 @@ def test_a_reader_that_goes_away_is_no_failed_criterion():
     assert err == b""
 
 
+@pytest.mark.parametrize(("ended", "code"), [(130, 130), (1, 141)])
+def test_a_command_that_ends_by_itself_keeps_its_exit_code(capsys, monkeypatch, ended, code):
+    monkeypatch.setattr("auditor.cli.main.cli.main", lambda *_, **__: sys.exit(ended))
+    assert medaudit(capsys, "train")[0] == code
+
+
 def test_resume_takes_no_other_options(capsys, tmp_path):
     code, _, err = medaudit(capsys, "run", "--resume", tmp_path, "--eps", "0.1")
     assert code == 2
