@@ -305,13 +305,7 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
         progress.say("pgd-targeted is left out: name the critical error with --critical, for example malignant:benign.")
     # The cheapest errors first: loading a model takes a while.
     if settings.policy:
-        check_policy(settings.policy, names, settings.epsilons)
-        made = foreseen(Plan(choose(names), settings.epsilons, batch_size=1))
-        if settings.policy.asks_of_attacks and all(made[name] for name in CONTROLS):
-            progress.say(
-                "No check will show that the attacks can win, so the verdict cannot be PASS: add --attack noise, or "
-                "choose a suite."
-            )
+        check_policy(settings.policy, names, settings.epsilons, progress)
     check_data(data)
     with fetched(model) as file:
         prepared = prepare(file, data, settings, progress)
@@ -332,10 +326,20 @@ def _prepare(model: Path, data: Path, settings: AuditSettings, progress: Progres
     )
 
 
-def check_policy(policy: Policy, names: Sequence[str], epsilons: tuple[float, ...]) -> None:
-    """Make sure that an audit with these attacks answers a policy. Raises `BadInputError` if it does not."""
+def check_policy(policy: Policy, names: Sequence[str], epsilons: tuple[float, ...], progress: Progress) -> None:
+    """Make sure that an audit with these attacks answers a policy, and say if it cannot PASS.
+
+    Raises:
+        BadInputError: if a criterion or a required check has no answer.
+    """
     plan = Plan(choose(names), epsilons, batch_size=1)
-    policy.check_plan(plan.measured, plan.decided, foreseen(plan))
+    checks = foreseen(plan)
+    policy.check_plan(plan.measured, plan.decided, checks)
+    if policy.asks_of_attacks and all(checks[name] for name in CONTROLS):
+        progress.say(
+            "No check will show that the attacks can win, so the verdict cannot be PASS: add --attack noise, or "
+            "choose a suite."
+        )
     for criterion in policy.criteria:
         attack = ATTACKS.get(criterion.attack)
         if criterion.figure == "eight_bit_accuracy" and attack and attack.pursues and attack.sweeps:

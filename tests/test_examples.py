@@ -13,6 +13,7 @@ from auditor.attacks import suite
 from auditor.auditing import check_policy
 from auditor.cli.main import cli
 from auditor.policy import read_policy
+from auditor.progress import Silent
 from auditor.report import junit, markdown
 from auditor.settings import AuditSettings
 
@@ -42,7 +43,7 @@ def test_medaudit_takes_the_commands_of_a_job(job):
         assert (ROOT / parsed.params["model"]).is_file()
         assert (ROOT / parsed.params["data"]).is_dir()
         policy = read_policy(ROOT / parsed.params["policy"])
-        check_policy(policy, suite(parsed.params["suite"]), AuditSettings().epsilons)
+        check_policy(policy, suite(parsed.params["suite"]), AuditSettings().epsilons, Silent())
         assert parsed.params["output"] == Path("audit")
 
 

@@ -110,10 +110,6 @@ class _Side:
         return [check.title for check in self.audit.record.checks if check.status in ("FAIL", "ERROR")]
 
     @property
-    def controlled(self) -> bool:
-        return controlled(self.audit.record.checks)
-
-    @property
     def version(self) -> Version:
         record = self.audit.record
         return Version(
@@ -123,7 +119,7 @@ class _Side:
             model_sha256=record.model.sha256,
             preprocessing=record.model.preprocessing.words,
             verdict=record.verdict,
-            controlled=self.controlled,
+            controlled=controlled(record.checks),
             doubts=self.doubts,
             clean=record.clean.accuracy,
             worst_case=[Point(epsilon=worst.epsilon, accuracy=worst.accuracy) for worst in record.worst_case],
